@@ -1,0 +1,19 @@
+//! The pure decision core of Portgate, and the words every other crate shares.
+//!
+//! Architecture invariant: nothing in this crate reads a clock, draws a random number, does I/O,
+//! awaits or iterates in hash order. Time arrives as an argument ([`time::Instant`]), facts arrive
+//! through [`facts::FactSource`], and the outcome is a value. That is what makes a journal
+//! replayable.
+//!
+//! The messages of the topics (`portgate.reads`, `portgate.decisions`, …) are in [`read`],
+//! [`decision`], [`command`] and [`journal`]; the kinds of the registry in [`registry`].
+
+pub mod command;
+pub mod decision;
+pub mod facts;
+pub mod journal;
+pub mod people;
+pub mod plate;
+pub mod read;
+pub mod registry;
+pub mod time;

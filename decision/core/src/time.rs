@@ -1,0 +1,217 @@
+//! Instants and days as the regulations use them: Asia/Shanghai, no daylight saving (CH-19).
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, NaiveTime, SecondsFormat, TimeZone};
+use schemars::{json_schema, JsonSchema, Schema, SchemaGenerator};
+use serde::{de, Deserialize, Deserializer, Serialize, Serializer};
+
+/// Seconds east of Greenwich of Asia/Shanghai.
+const SHANGHAI_OFFSET_S: i32 = 8 * 3600;
+
+/// An instant: microseconds since 1970-01-01T00:00:00Z. As text RFC 3339; written with `+08:00`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Instant(i64);
+
+/// A day of Asia/Shanghai, inclusive as a validity bound (CH-19). As text `YYYY-MM-DD`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(NaiveDate);
+
+/// A text that is no instant or no day; says what was given and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not {wanted}")]
+pub struct TimeError {
+    given: String,
+    wanted: &'static str,
+}
+
+fn shanghai() -> FixedOffset {
+    // INVARIANT: eight hours is inside the range FixedOffset accepts.
+    FixedOffset::east_opt(SHANGHAI_OFFSET_S).unwrap_or_else(|| chrono::Offset::fix(&chrono::Utc))
+}
+
+impl Instant {
+    /// From microseconds since the epoch.
+    pub const fn from_micros(us: i64) -> Self {
+        Self(us)
+    }
+    /// From milliseconds since the epoch; saturates at the ends of the range.
+    pub const fn from_millis(ms: i64) -> Self {
+        Self(ms.saturating_mul(1000))
+    }
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+    /// Milliseconds since the epoch, rounded down.
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+    /// This instant moved by milliseconds (negative: earlier); saturates.
+    pub const fn plus_millis(self, ms: i64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1000)))
+    }
+    /// Milliseconds from `earlier` to `self`; negative where `self` is the earlier one.
+    pub const fn millis_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0).div_euclid(1000)
+    }
+    /// Microseconds from `earlier` to `self`.
+    pub const fn micros_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+    fn local(self) -> DateTime<FixedOffset> {
+        DateTime::from_timestamp_micros(self.0).unwrap_or_default().with_timezone(&shanghai())
+    }
+    /// The day of Asia/Shanghai this instant lies in.
+    pub fn date(self) -> Date {
+        Date(self.local().date_naive())
+    }
+    /// One calendar year later at the same local time; 29 February becomes 28 February (CH-17).
+    pub fn plus_one_year(self) -> Self {
+        let local = self.local();
+        let day = local.date_naive();
+        let next = NaiveDate::from_ymd_opt(day.year() + 1, day.month(), day.day())
+            .or_else(|| NaiveDate::from_ymd_opt(day.year() + 1, 2, 28))
+            .unwrap_or(day);
+        from_local(next, local.time())
+    }
+}
+
+fn from_local(day: NaiveDate, time: NaiveTime) -> Instant {
+    match shanghai().from_local_datetime(&day.and_time(time)).single() {
+        Some(t) => Instant(t.timestamp_micros()),
+        None => Instant(i64::MAX),
+    }
+}
+
+impl Date {
+    /// The first instant of the day.
+    pub fn start(self) -> Instant {
+        from_local(self.0, NaiveTime::MIN)
+    }
+    /// The first instant after the day: `valid_to` holds while `at < valid_to.end()`.
+    pub fn end(self) -> Instant {
+        self.plus_days(1).start()
+    }
+    /// The day `n` days later.
+    pub fn plus_days(self, n: u64) -> Self {
+        Self(self.0.checked_add_days(Days::new(n)).unwrap_or(NaiveDate::MAX))
+    }
+}
+
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = if self.0.rem_euclid(1000) == 0 { SecondsFormat::Millis } else { SecondsFormat::Micros };
+        f.write_str(&self.local().to_rfc3339_opts(form, false))
+    }
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.format("%Y-%m-%d"))
+    }
+}
+
+impl fmt::Debug for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Instant {
+    type Err = TimeError;
+    fn from_str(s: &str) -> Result<Self, TimeError> {
+        DateTime::parse_from_rfc3339(s).map(|t| Self(t.timestamp_micros())).map_err(|_| TimeError {
+            given: s.chars().take(40).collect(),
+            wanted: "an instant of RFC 3339 with an offset, like 2026-03-10T10:00:00+08:00",
+        })
+    }
+}
+
+impl FromStr for Date {
+    type Err = TimeError;
+    fn from_str(s: &str) -> Result<Self, TimeError> {
+        NaiveDate::parse_from_str(s, "%Y-%m-%d").map(Self).map_err(|_| TimeError {
+            given: s.chars().take(40).collect(),
+            wanted: "a day, like 2026-03-10",
+        })
+    }
+}
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Instant {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Instant".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
+impl JsonSchema for Date {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Date".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: &str) -> Instant {
+        s.parse().unwrap()
+    }
+
+    #[test]
+    fn instants_keep_their_moment_whatever_the_offset() {
+        assert_eq!(at("2026-03-10T10:00:00+08:00"), at("2026-03-10T02:00:00Z"));
+        assert_eq!(at("2026-03-10T02:00:00Z").to_string(), "2026-03-10T10:00:00.000+08:00");
+        assert!("2026-03-10T10:00:00".parse::<Instant>().is_err());
+    }
+
+    #[test]
+    fn days_are_inclusive_in_shanghai() {
+        let day: Date = "2026-03-10".parse().unwrap();
+        assert!(at("2026-03-10T23:59:59.999+08:00") < day.end());
+        assert_eq!(at("2026-03-11T00:00:00+08:00"), day.end());
+        assert_eq!(at("2026-03-10T16:00:00Z").date(), "2026-03-11".parse().unwrap());
+    }
+
+    #[test]
+    fn a_ban_of_29_february_ends_on_28_february() {
+        assert_eq!(at("2028-02-29T10:00:00+08:00").plus_one_year(), at("2029-02-28T10:00:00+08:00"));
+    }
+}
