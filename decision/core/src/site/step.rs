@@ -1,0 +1,681 @@
+//! One input, one step: routing a read to its approach, closing, deciding, commanding.
+
+use std::collections::BTreeMap;
+
+use super::approach::{is_evidence, Approach, Authorisation, Phase};
+use super::{Change, Input, LaneState, Step, World};
+use crate::command::{BarrierState, Command, Order};
+use crate::decision::{Answer, AnswerOutcome, Decision, ReasonRecord, Verdict};
+use crate::facts::{Entry, FactError, FactSource, Reservation, Sighting, UseBook};
+use crate::journal::{AuthorisedBy, Ending, JournalEvent, Violation};
+use crate::people::Principal;
+use crate::plate::normalise;
+use crate::policy::Policy;
+use crate::read::{Action, ReadMessage};
+use crate::reason::Reason;
+use crate::registry::{Kind, Record};
+use crate::rules::{decide, Context, Outcome};
+use crate::time::Instant;
+
+/// Takes one input of a site at gate time `now`.
+///
+/// Errors only where the store itself could not be read; the shell then stops and starts again
+/// from its last commit. A fact that cannot be read during a decision is no error here: the
+/// decision is Hold.
+pub fn step(world: &dyn World, site: &str, input: Input, now: Instant) -> Result<Step, FactError> {
+    let mut run = Run { world, site, now, out: Step::default(), books: BTreeMap::new() };
+    match input {
+        Input::Registry { kind, id, value, request_id } => run.registry(kind, id, value, request_id),
+        Input::Tick { lane } => run.tick(&lane)?,
+        Input::Read(read) => run.read(*read)?,
+    }
+    Ok(run.finish())
+}
+
+/// One step being taken. Use books changed on the way are seen by what follows in the same step.
+pub(super) struct Run<'w> {
+    pub(super) world: &'w dyn World,
+    pub(super) site: &'w str,
+    pub(super) now: Instant,
+    pub(super) out: Step,
+    books: BTreeMap<String, UseBook>,
+}
+
+/// What a lane is, and under which policy it decides.
+pub(super) struct Place {
+    pub(super) lane: crate::registry::Lane,
+    pub(super) checkpoint: crate::registry::Checkpoint,
+    pub(super) peak_mode: Option<crate::registry::PeakMode>,
+    pub(super) policy: Policy,
+}
+
+/// Why a version is made, where it is not the machine's first.
+pub(super) struct Said<'a> {
+    pub(super) by: &'a Principal,
+    pub(super) action: Action,
+    pub(super) note: &'a str,
+}
+
+impl FactSource for Run<'_> {
+    fn get(&self, kind: Kind, id: &str) -> Result<Option<Entry>, FactError> {
+        self.world.get(kind, id)
+    }
+    fn dossier(&self, plate: &str) -> Result<Vec<Entry>, FactError> {
+        self.world.dossier(plate)
+    }
+    fn children(&self, kind: Kind, parent: &str) -> Result<Vec<Entry>, FactError> {
+        self.world.children(kind, parent)
+    }
+    fn use_book(&self, plate: &str) -> Result<UseBook, FactError> {
+        match self.books.get(plate) {
+            Some(book) => Ok(book.clone()),
+            None => self.world.use_book(plate),
+        }
+    }
+}
+
+impl Run<'_> {
+    fn finish(mut self) -> Step {
+        for (plate, book) in self.books {
+            self.out.changes.push(Change::UseBook { plate, book });
+        }
+        self.out
+    }
+
+    pub(super) fn emit(&mut self, event: JournalEvent) {
+        self.out.events.push(event);
+    }
+
+    pub(super) fn edit_book(&mut self, plate: &str, edit: impl FnOnce(&mut UseBook)) -> Result<(), FactError> {
+        let mut book = self.use_book(plate)?;
+        edit(&mut book);
+        self.books.insert(plate.to_owned(), book);
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, request_id: &str, outcome: AnswerOutcome, subject: &str, version: u64, message: Option<String>) {
+        let answer = Answer { request_id: request_id.to_owned(), outcome, subject: subject.to_owned(), version, message };
+        self.emit(JournalEvent::Answered { answer });
+    }
+
+    // ---- inputs -------------------------------------------------------------------------
+
+    fn registry(&mut self, kind: Kind, id: String, value: Option<serde_json::Value>, request_id: Option<String>) {
+        let subject = format!("{kind}/{id}");
+        let mut value = value;
+        if let Some(v) = &mut value {
+            match Record::parse(kind, &id, v) {
+                Ok(record) => *v = record.to_value(),
+                Err(e) => {
+                    let event_id = request_id.clone().unwrap_or_else(|| subject.clone());
+                    self.emit(JournalEvent::Dropped { event_id, reason: format!("{subject}: {e}") });
+                    if let Some(r) = request_id {
+                        self.answer(&r, AnswerOutcome::Invalid, &subject, self.world.registry_revision(), Some(e.to_string()));
+                    }
+                    return;
+                }
+            }
+        }
+        let revision = self.world.registry_revision().saturating_add(1);
+        self.emit(JournalEvent::Registry { revision, kind: kind.as_str().to_owned(), id: id.clone(), value: value.clone() });
+        self.out.changes.push(Change::Record { kind, id, value });
+        if let Some(r) = request_id {
+            self.answer(&r, AnswerOutcome::Done, &subject, revision, None);
+        }
+    }
+
+    fn tick(&mut self, lane: &str) -> Result<(), FactError> {
+        let Some(mut state) = self.world.lane(lane)? else { return Ok(()) };
+        if state.deadline().is_none_or(|d| d > self.now) {
+            return Ok(());
+        }
+        let Some(place) = self.place(lane)? else { return Ok(()) };
+        self.run_deadlines(&place, &mut state)?;
+        self.out.changes.push(Change::Lane(Box::new(state)));
+        Ok(())
+    }
+
+    fn read(&mut self, read: ReadMessage) -> Result<(), FactError> {
+        let event_id = read.event_id.clone().unwrap_or_default();
+        if self.world.seen(&event_id)? {
+            self.emit(JournalEvent::Dropped { event_id, reason: "repeat of a read already taken in".into() });
+            return Ok(());
+        }
+        let Some(place) = self.place(&read.lane)? else {
+            self.emit(JournalEvent::Dropped { event_id, reason: format!("no lane {:?} with a checkpoint in the registry", read.lane) });
+            return Ok(());
+        };
+        self.out.changes.push(Change::Seen { event_id: event_id.clone(), at: self.now });
+        self.emit(JournalEvent::Read { read: Box::new(read.clone()) });
+
+        let mut state = self.world.lane(&read.lane)?.unwrap_or_else(|| LaneState::new(&read.lane));
+        self.run_deadlines(&place, &mut state)?;
+        if let Some(n) = read.queue_length {
+            state.queue_length = n;
+        }
+        if let Some(report) = &read.barrier {
+            self.barrier(&place, &mut state, report)?;
+        }
+        if read.vehicle_present == Some(true) && state.current.is_none() {
+            let at = self.event_time(&place, &read);
+            let approach = self.begin(&mut state, at, &place);
+            state.current = Some(approach);
+        }
+        if is_evidence(&read) {
+            self.evidence(&place, &mut state, &read)?;
+        } else if let Some(current) = &mut state.current {
+            current.last_read_at = self.now;
+            schedule(current, &place.policy);
+        }
+        if read.vehicle_passed == Some(true) {
+            self.passed(&place, &mut state, &read, &event_id)?;
+        }
+        if read.vehicle_gone == Some(true) {
+            self.leave(&place, &mut state, Ending::Gone)?;
+        }
+        if let Some(word) = &read.word {
+            self.word(&place, &mut state, word)?;
+        }
+        self.out.changes.push(Change::Lane(Box::new(state)));
+        Ok(())
+    }
+
+    // ---- approaches ---------------------------------------------------------------------
+
+    pub(super) fn place(&self, lane: &str) -> Result<Option<Place>, FactError> {
+        let Some(Record::Lane(lane)) = self.record(Kind::Lane, lane)? else { return Ok(None) };
+        let Some(Record::Checkpoint(checkpoint)) = self.record(Kind::Checkpoint, &lane.checkpoint)? else {
+            return Ok(None);
+        };
+        let peak_mode = match self.record(Kind::PeakMode, &checkpoint.id)? {
+            Some(Record::PeakMode(p)) => Some(p),
+            _ => None,
+        };
+        let policy = match self.record(Kind::Policy, &checkpoint.id)? {
+            Some(Record::Policy(p)) => p,
+            _ => match self.record(Kind::Policy, "default")? {
+                Some(Record::Policy(p)) => p,
+                _ => Policy::default(),
+            },
+        };
+        Ok(Some(Place { lane, checkpoint, peak_mode, policy }))
+    }
+
+    fn record(&self, kind: Kind, id: &str) -> Result<Option<Record>, FactError> {
+        match self.world.get(kind, id)? {
+            None => Ok(None),
+            Some(e) => Record::parse(kind, id, &e.value).map(Some).map_err(|e| FactError(e.to_string())),
+        }
+    }
+
+    /// The device's time, unless its clock is further off than the policy trusts: then the
+    /// gate's, because a fraud could lie in a device's clock.
+    fn event_time(&self, place: &Place, read: &ReadMessage) -> Instant {
+        let received = read.received_at.unwrap_or(self.now);
+        match (read.observed_at, place.policy.clock_skew_max_s) {
+            (Some(at), Some(max)) if at.millis_since(received).abs() > i64::from(max).saturating_mul(1000) => received,
+            (Some(at), _) => at,
+            (None, _) => received,
+        }
+    }
+
+    fn begin(&mut self, state: &mut LaneState, at: Instant, place: &Place) -> Approach {
+        state.approaches = state.approaches.saturating_add(1);
+        let stamp: String = at.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+        let id = format!("{}-{stamp}-{:04}", state.lane, state.approaches);
+        self.emit(JournalEvent::Arrived { approach_id: id.clone(), lane: state.lane.clone(), arrived_at: at });
+        let mut approach = Approach::begin(id, &state.lane, at, self.now);
+        schedule(&mut approach, &place.policy);
+        approach
+    }
+
+    /// Brings evidence to the vehicle at the barrier or to the one behind it.
+    fn evidence(&mut self, place: &Place, state: &mut LaneState, read: &ReadMessage) -> Result<(), FactError> {
+        let at = self.event_time(place, read);
+        let behind = match &state.current {
+            None => false,
+            Some(current) => self.belongs_behind(current, state.behind.as_ref(), read)?,
+        };
+        if behind {
+            let mut next = match state.behind.take() {
+                Some(a) => a,
+                None => self.begin(state, at, place),
+            };
+            next.join(read, at, self.now);
+            next.window_from = None; // its driver reaches the reader only at the barrier
+            schedule(&mut next, &place.policy);
+            state.behind = Some(next);
+            return Ok(());
+        }
+        let mut current = match state.current.take() {
+            Some(a) => a,
+            None => self.begin(state, at, place),
+        };
+        current.join(read, at, self.now);
+        match current.phase {
+            Phase::Pending => self.evaluate(place, state, &mut current)?,
+            Phase::Decided => self.late(place, state, &mut current, read.lane_override.is_some())?,
+        }
+        schedule(&mut current, &place.policy);
+        state.current = Some(current);
+        Ok(())
+    }
+
+    /// Whether a read is of the vehicle behind the one at the barrier: its camera track or its
+    /// plate says so, or the plate its credential is bound to.
+    fn belongs_behind(&self, current: &Approach, behind: Option<&Approach>, read: &ReadMessage) -> Result<bool, FactError> {
+        if let Some(plate) = &read.plate_read {
+            if let Some(track) = &read.track_id {
+                if current.tracks.contains(track) {
+                    return Ok(false);
+                }
+                if behind.is_some_and(|b| b.tracks.contains(track)) {
+                    return Ok(true);
+                }
+            }
+            // Without a track, reads that differ while evidence is still coming are one vehicle's.
+            let tells_apart = read.track_id.is_some() && !current.tracks.is_empty() || current.phase == Phase::Decided;
+            return Ok(tells_apart && !plate.text.is_empty() && current.reads_other_plate(&plate.text));
+        }
+        let bound = match (&read.card, &read.qr) {
+            (Some(id), _) => self.world.get(Kind::Card, id)?,
+            (None, Some(id)) => self.world.get(Kind::QrCode, id)?,
+            (None, None) => None,
+        };
+        let bound = bound.and_then(|e| e.value.get("plate").and_then(|p| p.as_str()).map(str::to_owned));
+        let Some(bound) = bound else { return Ok(current.authorisation.is_some() && behind.is_some()) };
+        let is = |a: &Approach| a.inputs.plate_read.as_ref().is_some_and(|p| normalise(&p.text) == bound);
+        Ok(behind.is_some_and(is) && !is(current) || current.authorisation.is_some() && !is(current))
+    }
+
+    pub(super) fn decide(&self, place: &Place, approach: &Approach) -> Outcome {
+        let context = Context {
+            checkpoint: &place.checkpoint.id,
+            lane: &place.lane.id,
+            profile: place.checkpoint.profile,
+            direction: place.lane.direction,
+            lane_class: place.lane.lane_class,
+            it_port: place.checkpoint.it_port.unwrap_or(true),
+            peak_mode: place.peak_mode.as_ref(),
+            policy: &place.policy,
+            approach_id: &approach.approach_id,
+            degraded: None,
+        };
+        decide(&context, &approach.inputs, approach.arrived_at, self)
+    }
+
+    /// Decides a pending approach if its evidence is complete or its time is up.
+    fn evaluate(&mut self, place: &Place, state: &mut LaneState, approach: &mut Approach) -> Result<(), FactError> {
+        let Some(from) = approach.window_from else { return Ok(()) };
+        let closes = from.plus_millis(i64::from(place.policy.pairing_window_s).saturating_mul(1000));
+        if self.now < closes {
+            if let Some(since) = approach.unsettled_since {
+                if self.now < since.plus_millis(i64::from(place.policy.lone_frame_settle_ms)) {
+                    return Ok(());
+                }
+            }
+        }
+        let outcome = self.decide(place, approach);
+        if self.now < closes && outcome.reasons.iter().any(|r| awaited(r.reason)) {
+            return Ok(());
+        }
+        self.record_decision(place, approach, &outcome, None, None)?;
+        if outcome.verdict == Verdict::Open {
+            self.authorise(place, state, approach, AuthorisedBy::Auto)?;
+        }
+        Ok(())
+    }
+
+    /// A read after closing: a new version if it changes anything. It can withdraw a command not
+    /// yet executed; it opens nothing, unless a manager's lane override is what came.
+    fn late(&mut self, place: &Place, state: &mut LaneState, approach: &mut Approach, may_open: bool) -> Result<(), FactError> {
+        if approach.refused_by_person {
+            return Ok(());
+        }
+        let Some(before) = self.latest(approach)? else { return Ok(()) };
+        let outcome = self.decide(place, approach);
+        if !differs(&before, &outcome) {
+            return Ok(());
+        }
+        let opens = outcome.verdict == Verdict::Open;
+        let stands = approach.authorisation.as_ref().is_some_and(|a| a.executed);
+        let late = opens && !may_open && approach.authorisation.is_none();
+        self.record_decision(place, approach, &outcome, None, late.then_some(Reason::SysLateEvidence))?;
+        if opens && may_open && approach.authorisation.is_none() {
+            self.authorise(place, state, approach, AuthorisedBy::Auto)?;
+        } else if !opens && !stands {
+            self.withdraw(state, approach)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn latest(&self, approach: &Approach) -> Result<Option<Decision>, FactError> {
+        for event in self.out.events.iter().rev() {
+            if let JournalEvent::Decision { decision } = event {
+                if decision.approach_id == approach.approach_id {
+                    return Ok(Some((**decision).clone()));
+                }
+            }
+        }
+        self.world.decision(&approach.decision_id())
+    }
+
+    // ---- decisions and commands ---------------------------------------------------------
+
+    /// Writes the next version of the approach's decision from an outcome of the rules, or a
+    /// person's word on it; `system` adds a reason of the software's own.
+    pub(super) fn record_decision(
+        &mut self,
+        place: &Place,
+        approach: &mut Approach,
+        outcome: &Outcome,
+        said: Option<&Said<'_>>,
+        system: Option<Reason>,
+    ) -> Result<(), FactError> {
+        let before = if approach.version == 0 { None } else { self.latest(approach)? };
+        let mut verdict = outcome.verdict;
+        let mut reasons: Vec<ReasonRecord> = outcome.reason_records();
+        if let Some(reason) = system {
+            reasons.insert(0, reason.record(None, Verdict::Hold));
+            verdict = verdict.max(Verdict::Hold);
+        }
+        match said.map(|s| s.action) {
+            Some(Action::Release) => verdict = Verdict::Open,
+            Some(Action::Refuse) => verdict = Verdict::Refuse,
+            Some(Action::Correct) | None => {}
+        }
+        let in_order = outcome.in_order();
+        approach.version = approach.version.saturating_add(1);
+        approach.phase = Phase::Decided;
+        approach.verdict = Some(verdict);
+        approach.release_role = if verdict == Verdict::Open { None } else { outcome.release_role.or(Some(crate::people::Role::Guard)) };
+        approach.uses.clone_from(&outcome.uses);
+        let evidence_at = if said.is_some() || system == Some(Reason::SysCommandExpired) { self.now } else { approach.last_read_at };
+        let decision = Decision {
+            id: approach.decision_id(),
+            version: approach.version,
+            approach_id: approach.approach_id.clone(),
+            site: self.site.to_owned(),
+            checkpoint: place.checkpoint.id.clone(),
+            lane: place.lane.id.clone(),
+            profile: place.checkpoint.profile.as_str().to_owned(),
+            direction: place.lane.direction.as_str().to_owned(),
+            row: outcome.row.map(|r| r.as_str().to_owned()),
+            category: outcome.category.clone(),
+            verdict,
+            in_order,
+            violations: outcome.violations.iter().map(|v| v.as_str().to_owned()).collect(),
+            effects: outcome.effects.iter().map(|e| e.as_str().to_owned()).collect(),
+            release_role: approach.release_role,
+            plate: outcome.plate.clone(),
+            plate_source: outcome.plate_source,
+            enterprise: outcome.enterprise.clone(),
+            plate_read: approach.inputs.plate_read.clone(),
+            card: approach.inputs.card.clone(),
+            inputs: approach.inputs.clone(),
+            read_ids: approach.read_ids.clone(),
+            arrived_at: approach.arrived_at,
+            evidence_at,
+            decided_at: self.now,
+            latency_us: self.now.micros_since(evidence_at),
+            policy_revision: place.policy.revision(),
+            registry_revision: self.world.registry_revision(),
+            registry_age_ms: self.now.millis_since(self.world.registry_current_at()).max(0),
+            model: approach.inputs.plate_read.as_ref().and_then(|p| p.model.clone()),
+            evidence: None,
+            by: said.map(|s| s.by.clone()),
+            action: said.map(|s| s.action),
+            note: said.map(|s| s.note.to_owned()),
+            reasons,
+        };
+        let raised = before.map(|b| b.violations).unwrap_or_default();
+        let fresh: Vec<(String, String)> = outcome
+            .reasons
+            .iter()
+            .filter_map(|r| r.violation.map(|v| (v.as_str().to_owned(), r.reason.code().to_owned())))
+            .filter(|(code, _)| !raised.contains(code))
+            .collect();
+        self.out.changes.push(Change::Decision(Box::new(decision.clone())));
+        self.emit(JournalEvent::Decision { decision: Box::new(decision) });
+        let mut codes: Vec<String> = Vec::new();
+        for (code, source) in fresh {
+            if !codes.contains(&code) {
+                codes.push(code.clone());
+                self.raise(place, Some(approach), outcome.plate.clone(), outcome.enterprise.clone(), &code, &source);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a suspected violation on record.
+    pub(super) fn raise(
+        &mut self,
+        place: &Place,
+        approach: Option<&Approach>,
+        plate: Option<String>,
+        enterprise: Option<String>,
+        code: &str,
+        source: &str,
+    ) {
+        let subject = match approach {
+            Some(a) => a.approach_id.clone(),
+            None => format!("{}-{}", place.lane.id, self.now.as_micros()),
+        };
+        let violation = Violation {
+            violation_id: format!("{code}-{subject}"),
+            code: code.to_owned(),
+            source: source.to_owned(),
+            status: "SUSPECTED".into(),
+            site: self.site.to_owned(),
+            checkpoint: place.checkpoint.id.clone(),
+            lane: place.lane.id.clone(),
+            approach_id: approach.map(|a| a.approach_id.clone()),
+            decision_id: approach.filter(|a| a.version > 0).map(Approach::decision_id),
+            plate,
+            enterprise,
+            raised_at: approach.map_or(self.now, |a| a.arrived_at),
+        };
+        self.emit(JournalEvent::Violation { violation });
+    }
+
+    /// Commands the barrier open for this approach and reserves what its passage will use.
+    pub(super) fn authorise(&mut self, place: &Place, state: &mut LaneState, approach: &mut Approach, by: AuthorisedBy) -> Result<(), FactError> {
+        state.fence = state.fence.saturating_add(1);
+        let expires_at = self.now.plus_millis(i64::from(place.policy.command_expiry_s).saturating_mul(1000));
+        let command = Command {
+            command_id: format!("C-{}-v{}", approach.approach_id, approach.version),
+            site: self.site.to_owned(),
+            lane: state.lane.clone(),
+            approach_id: approach.approach_id.clone(),
+            decision_id: approach.decision_id(),
+            decision_version: approach.version,
+            order: Order::Open,
+            fence: state.fence,
+            issued_at: self.now,
+            expires_at,
+        };
+        approach.authorisation = Some(Authorisation { by, command_id: command.command_id.clone(), expires_at, executed: false });
+        let until = self.now.plus_millis(i64::from(place.policy.approach_idle_expiry_s).saturating_mul(1000));
+        for intent in approach.uses.clone() {
+            let claim = Reservation { approach_id: approach.approach_id.clone(), lane: state.lane.clone(), until };
+            self.edit_book(&intent.plate, |book| {
+                book.reserved.insert(intent.key(), claim);
+            })?;
+        }
+        self.emit(JournalEvent::Command { command });
+        Ok(())
+    }
+
+    /// Takes back a command that has not been executed, and frees what it reserved.
+    pub(super) fn withdraw(&mut self, state: &mut LaneState, approach: &mut Approach) -> Result<(), FactError> {
+        let Some(auth) = approach.authorisation.take() else { return Ok(()) };
+        state.fence = state.fence.saturating_add(1);
+        let command = Command {
+            command_id: auth.command_id,
+            site: self.site.to_owned(),
+            lane: state.lane.clone(),
+            approach_id: approach.approach_id.clone(),
+            decision_id: approach.decision_id(),
+            decision_version: approach.version,
+            order: Order::Withdraw,
+            fence: state.fence,
+            issued_at: self.now,
+            expires_at: auth.expires_at,
+        };
+        self.free(approach)?;
+        self.emit(JournalEvent::Command { command });
+        Ok(())
+    }
+
+    /// Frees every claim the approach holds.
+    pub(super) fn free(&mut self, approach: &Approach) -> Result<(), FactError> {
+        for intent in &approach.uses {
+            self.edit_book(&intent.plate, |book| book.reserved.retain(|_, r| r.approach_id != approach.approach_id))?;
+        }
+        Ok(())
+    }
+
+    fn barrier(&mut self, place: &Place, state: &mut LaneState, report: &crate::read::BarrierReport) -> Result<(), FactError> {
+        let was = state.barrier;
+        state.barrier = match report.state {
+            BarrierState::Rejected | BarrierState::Expired => was,
+            other => other,
+        };
+        let Some(mut current) = state.current.take() else { return Ok(()) };
+        let mine = current.authorisation.as_ref().is_some_and(|a| Some(&a.command_id) == report.command_id.as_ref());
+        let mut failed = false;
+        if mine {
+            match report.state {
+                BarrierState::Opening | BarrierState::Open => {
+                    if let Some(auth) = &mut current.authorisation {
+                        auth.executed = true;
+                    }
+                }
+                // Closed again without a passage, or never opened: the vehicle still stands there.
+                BarrierState::Expired | BarrierState::Rejected | BarrierState::Fault => failed = true,
+                BarrierState::Closed => failed = current.authorisation.as_ref().is_some_and(|a| a.executed),
+                BarrierState::Closing => {}
+            }
+        }
+        if failed {
+            self.not_passed(place, &mut current)?;
+        }
+        schedule(&mut current, &place.policy);
+        state.current = Some(current);
+        Ok(())
+    }
+
+    /// The open command ran out or failed: its claims are freed and a person decides anew.
+    fn not_passed(&mut self, place: &Place, approach: &mut Approach) -> Result<(), FactError> {
+        self.free(approach)?;
+        approach.authorisation = None;
+        let outcome = self.decide(place, approach);
+        self.record_decision(place, approach, &outcome, None, Some(Reason::SysCommandExpired))
+    }
+
+    /// Does what is due on the lane at `now`.
+    fn run_deadlines(&mut self, place: &Place, state: &mut LaneState) -> Result<(), FactError> {
+        if state.deadline().is_none_or(|d| d > self.now) {
+            return Ok(());
+        }
+        let idle = |a: &Approach| a.last_read_at.plus_millis(i64::from(place.policy.approach_idle_expiry_s).saturating_mul(1000)) <= self.now;
+        if state.behind.as_ref().is_some_and(idle) {
+            if let Some(gone) = state.behind.take() {
+                self.emit(JournalEvent::Ended { approach_id: gone.approach_id, lane: state.lane.clone(), ending: Ending::Expired });
+            }
+        }
+        let Some(mut current) = state.current.take() else { return Ok(()) };
+        if current.deadline > self.now {
+            state.current = Some(current);
+            return Ok(());
+        }
+        self.emit(JournalEvent::Timer { approach_id: current.approach_id.clone(), lane: state.lane.clone() });
+        let over = idle(&current);
+        match current.phase {
+            Phase::Pending if !over => self.evaluate(place, state, &mut current)?,
+            Phase::Decided if current.authorisation.as_ref().is_some_and(|a| !a.executed && a.expires_at <= self.now) => {
+                self.not_passed(place, &mut current)?;
+            }
+            Phase::Pending | Phase::Decided => {}
+        }
+        schedule(&mut current, &place.policy);
+        state.current = Some(current);
+        if over {
+            self.leave(place, state, Ending::Expired)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the approach at the barrier without a passage.
+    fn leave(&mut self, place: &Place, state: &mut LaneState, ending: Ending) -> Result<(), FactError> {
+        let Some(mut gone) = state.current.take() else { return Ok(()) };
+        if gone.authorisation.as_ref().is_some_and(|a| !a.executed) {
+            self.withdraw(state, &mut gone)?;
+        } else {
+            self.free(&gone)?;
+        }
+        self.end(place, state, &gone, ending)
+    }
+
+    /// Puts the end on record, remembers where the plate was seen, and lets the next one step up.
+    pub(super) fn end(&mut self, place: &Place, state: &mut LaneState, gone: &Approach, ending: Ending) -> Result<(), FactError> {
+        self.emit(JournalEvent::Ended { approach_id: gone.approach_id.clone(), lane: state.lane.clone(), ending });
+        if let Some(decision) = self.latest(gone)? {
+            if let (Some(plate), Some(crate::decision::PlateSource::Camera | crate::decision::PlateSource::Manual)) = (&decision.plate, decision.plate_source) {
+                let seen = Sighting { checkpoint: place.checkpoint.id.clone(), at: gone.arrived_at };
+                self.edit_book(plate, |book| book.sighting = Some(seen))?;
+            }
+        }
+        if let Some(mut next) = state.behind.take() {
+            next.window_from = super::approach::is_evidence(&next.inputs).then_some(self.now);
+            self.evaluate(place, state, &mut next)?;
+            schedule(&mut next, &place.policy);
+            state.current = Some(next);
+        }
+        Ok(())
+    }
+}
+
+/// Reasons that more evidence may still lift: while the pairing window is open they keep an
+/// approach pending.
+fn awaited(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::PlateUnreadable
+            | Reason::PlateLowConfidence
+            | Reason::CardRequired
+            | Reason::IcCardRequired
+            | Reason::QrNotPresented
+            | Reason::SealNotVerified
+            | Reason::TransitDeclarationMissing
+    )
+}
+
+/// Whether an outcome says something else than a version on record.
+fn differs(before: &Decision, outcome: &Outcome) -> bool {
+    let mine: Vec<(&str, Option<&str>)> = before
+        .reasons
+        .iter()
+        .filter(|r| r.check != "SYS")
+        .map(|r| (r.code.as_str(), r.cite.as_deref()))
+        .collect();
+    let theirs: Vec<(&str, Option<&str>)> = outcome.reasons.iter().map(|r| (r.reason.code(), r.cite)).collect();
+    mine != theirs || before.plate != outcome.plate
+}
+
+/// Sets when the shell has to come back for an approach.
+pub(super) fn schedule(approach: &mut Approach, policy: &Policy) {
+    let after = |from: Instant, s: u32| from.plus_millis(i64::from(s).saturating_mul(1000));
+    let idle = after(approach.last_read_at, policy.approach_idle_expiry_s);
+    approach.deadline = match (&approach.phase, &approach.authorisation) {
+        (Phase::Pending, _) => {
+            let window = approach.window_from.map_or(idle, |from| after(from, policy.pairing_window_s));
+            let settle = approach.unsettled_since.map_or(window, |s| s.plus_millis(i64::from(policy.lone_frame_settle_ms)));
+            // A settle time already past means the approach waits for credentials, not for frames.
+            let settle = if settle <= approach.last_read_at { window } else { settle };
+            idle.min(window).min(settle)
+        }
+        (Phase::Decided, Some(auth)) if !auth.executed => idle.min(auth.expires_at),
+        (Phase::Decided, _) => idle,
+    };
+}

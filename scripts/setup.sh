@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs what is missing for a purpose, says what it does, and asks nothing.
+#   scripts/setup.sh run|test|bench|lint
+set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:-run}
+cache=${PORTGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portgate}
+mkdir -p "$cache"
+say() { printf 'setup: %s\n' "$*"; }
+
+packages=(libopencv-dev clang libclang-dev cmake pkg-config g++ libssl-dev libsasl2-dev
+  libcurl4-openssl-dev libzstd-dev zlib1g-dev protobuf-compiler curl)
+case $purpose in
+  test) packages+=(kcat postgresql-client prometheus chromium) ;;
+  bench) packages+=(kcat) ;;
+  run | lint) ;;
+  *) say "unknown purpose '$purpose': run, test, bench or lint" >&2; exit 2 ;;
+esac
+
+missing=()
+for p in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+done
+if ((${#missing[@]})); then
+  say "installing Debian packages: ${missing[*]}"
+  sudo=()
+  [ "$(id -u)" = 0 ] || sudo=(sudo)
+  "${sudo[@]}" apt-get update -qq
+  # A service a package would start (Prometheus) is not wanted here: the tests start their own.
+  printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee /usr/sbin/policy-rc.d >/dev/null
+  "${sudo[@]}" chmod +x /usr/sbin/policy-rc.d
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 ||
+    { "${sudo[@]}" rm -f /usr/sbin/policy-rc.d; say "apt-get failed; its output is in $cache/apt.log" >&2; tail -5 "$cache/apt.log" >&2; exit 1; }
+  "${sudo[@]}" rm -f /usr/sbin/policy-rc.d
+fi
+
+command -v cargo >/dev/null || { say "Rust's toolchain (cargo) is not installed; install it first" >&2; exit 1; }
+command -v npm >/dev/null || { say "Node.js with npm is not installed; install it first" >&2; exit 1; }
+
+# The control room's page: built once per state of its sources.
+web=dashboards/web
+if [ -f "$web/package.json" ] && [ "$purpose" != lint ]; then
+  want=$(cat "$web"/package*.json $(find "$web" -type f \( -path '*/src/*' -o -path '*/public/*' -o -name '*.html' -o -name 'vite.config.*' -o -name 'tsconfig*.json' \) -not -path '*/node_modules/*' -not -path '*/dist/*' | sort) | sha256sum | cut -c1-16)
+  if [ ! -f "$web/dist/index.html" ] || [ "$(cat "$web/dist/.built" 2>/dev/null)" != "$want" ]; then
+    say "building the control room's page (npm ci, vite build)"
+    (cd "$web" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build) >"$cache/web.log" 2>&1 ||
+      { say "building the page failed; its output is in $cache/web.log" >&2; tail -20 "$cache/web.log" >&2; exit 1; }
+    echo "$want" >"$web/dist/.built"
+  fi
+fi
+
+if [ "$purpose" = lint ]; then
+  tools=$cache/tools
+  if ! [ -x "$tools/bin/cargo-deny" ]; then
+    say "installing cargo-deny (a few minutes, once)"
+    CARGO_TARGET_DIR=$cache/tools-target RUSTFLAGS='' cargo install --quiet --locked --root "$tools" cargo-deny --version ^0.18
+    rm -rf "$cache/tools-target"
+  fi
+fi
+if [ "$purpose" = test ]; then
+  scripts/kafka.sh bootstrap
+fi
+say "ready for '$purpose'"

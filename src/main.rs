@@ -1,0 +1,2 @@
+//! The program `portgate`.
+fn main() {}

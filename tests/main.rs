@@ -1,0 +1,3 @@
+//! One integration-test binary: the house rules, the command line, and the gate end to end.
+
+mod tidy;
