@@ -165,12 +165,15 @@ impl Run<'_> {
             self.evidence(&place, &mut state, &read)?;
         } else if let Some(current) = &mut state.current {
             current.last_read_at = self.now;
-            schedule(current, &place.policy);
+            schedule(current, &place.policy, self.now);
         }
         if read.vehicle_passed == Some(true) {
             self.passed(&place, &mut state, &read, &event_id)?;
         }
-        if read.vehicle_gone == Some(true) {
+        // An empty loop before a barrier that was not told to open: the vehicle has turned away.
+        let turned_away = read.vehicle_present == Some(false)
+            && state.current.as_ref().is_some_and(|a| a.authorisation.is_none() && a.phase == Phase::Decided);
+        if read.vehicle_gone == Some(true) || turned_away {
             self.leave(&place, &mut state, Ending::Gone)?;
         }
         if let Some(word) = &read.word {
@@ -192,9 +195,9 @@ impl Run<'_> {
             _ => None,
         };
         let policy = match self.record(Kind::Policy, &checkpoint.id)? {
-            Some(Record::Policy(p)) => p,
+            Some(Record::Policy(p)) => p.switches,
             _ => match self.record(Kind::Policy, "default")? {
-                Some(Record::Policy(p)) => p,
+                Some(Record::Policy(p)) => p.switches,
                 _ => Policy::default(),
             },
         };
@@ -225,7 +228,7 @@ impl Run<'_> {
         let id = format!("{}-{stamp}-{:04}", state.lane, state.approaches);
         self.emit(JournalEvent::Arrived { approach_id: id.clone(), lane: state.lane.clone(), arrived_at: at });
         let mut approach = Approach::begin(id, &state.lane, at, self.now);
-        schedule(&mut approach, &place.policy);
+        schedule(&mut approach, &place.policy, self.now);
         approach
     }
 
@@ -242,8 +245,9 @@ impl Run<'_> {
                 None => self.begin(state, at, place),
             };
             next.join(read, at, self.now);
-            next.window_from = None; // its driver reaches the reader only at the barrier
-            schedule(&mut next, &place.policy);
+            // Its driver reaches the reader only at the barrier; until then only its end is timed.
+            next.window_from = None;
+            next.deadline = idle_end(&next, &place.policy);
             state.behind = Some(next);
             return Ok(());
         }
@@ -256,7 +260,7 @@ impl Run<'_> {
             Phase::Pending => self.evaluate(place, state, &mut current)?,
             Phase::Decided => self.late(place, state, &mut current, read.lane_override.is_some())?,
         }
-        schedule(&mut current, &place.policy);
+        schedule(&mut current, &place.policy, self.now);
         state.current = Some(current);
         Ok(())
     }
@@ -295,7 +299,7 @@ impl Run<'_> {
             profile: place.checkpoint.profile,
             direction: place.lane.direction,
             lane_class: place.lane.lane_class,
-            it_port: place.checkpoint.it_port.unwrap_or(true),
+            it_port: place.checkpoint.has_it(),
             peak_mode: place.peak_mode.as_ref(),
             policy: &place.policy,
             approach_id: &approach.approach_id,
@@ -560,7 +564,7 @@ impl Run<'_> {
         if failed {
             self.not_passed(place, &mut current)?;
         }
-        schedule(&mut current, &place.policy);
+        schedule(&mut current, &place.policy, self.now);
         state.current = Some(current);
         Ok(())
     }
@@ -578,7 +582,7 @@ impl Run<'_> {
         if state.deadline().is_none_or(|d| d > self.now) {
             return Ok(());
         }
-        let idle = |a: &Approach| a.last_read_at.plus_millis(i64::from(place.policy.approach_idle_expiry_s).saturating_mul(1000)) <= self.now;
+        let idle = |a: &Approach| idle_end(a, &place.policy) <= self.now;
         if state.behind.as_ref().is_some_and(idle) {
             if let Some(gone) = state.behind.take() {
                 self.emit(JournalEvent::Ended { approach_id: gone.approach_id, lane: state.lane.clone(), ending: Ending::Expired });
@@ -598,7 +602,7 @@ impl Run<'_> {
             }
             Phase::Pending | Phase::Decided => {}
         }
-        schedule(&mut current, &place.policy);
+        schedule(&mut current, &place.policy, self.now);
         state.current = Some(current);
         if over {
             self.leave(place, state, Ending::Expired)?;
@@ -629,7 +633,7 @@ impl Run<'_> {
         if let Some(mut next) = state.behind.take() {
             next.window_from = super::approach::is_evidence(&next.inputs).then_some(self.now);
             self.evaluate(place, state, &mut next)?;
-            schedule(&mut next, &place.policy);
+            schedule(&mut next, &place.policy, self.now);
             state.current = Some(next);
         }
         Ok(())
@@ -663,17 +667,25 @@ fn differs(before: &Decision, outcome: &Outcome) -> bool {
     mine != theirs || before.plate != outcome.plate
 }
 
-/// Sets when the shell has to come back for an approach.
-pub(super) fn schedule(approach: &mut Approach, policy: &Policy) {
-    let after = |from: Instant, s: u32| from.plus_millis(i64::from(s).saturating_mul(1000));
-    let idle = after(approach.last_read_at, policy.approach_idle_expiry_s);
+fn seconds_after(from: Instant, s: u32) -> Instant {
+    from.plus_millis(i64::from(s).saturating_mul(1000))
+}
+
+/// When an approach ends if nothing more is heard of it.
+fn idle_end(approach: &Approach, policy: &Policy) -> Instant {
+    seconds_after(approach.last_read_at, policy.approach_idle_expiry_s)
+}
+
+/// Sets when the shell has to come back for the approach at the barrier: always after `now`, or
+/// at an end that is already due.
+pub(super) fn schedule(approach: &mut Approach, policy: &Policy, now: Instant) {
+    let idle = idle_end(approach, policy);
     approach.deadline = match (&approach.phase, &approach.authorisation) {
         (Phase::Pending, _) => {
-            let window = approach.window_from.map_or(idle, |from| after(from, policy.pairing_window_s));
-            let settle = approach.unsettled_since.map_or(window, |s| s.plus_millis(i64::from(policy.lone_frame_settle_ms)));
+            let window = approach.window_from.map_or(idle, |from| seconds_after(from, policy.pairing_window_s));
+            let settle = approach.unsettled_since.map(|s| s.plus_millis(i64::from(policy.lone_frame_settle_ms)));
             // A settle time already past means the approach waits for credentials, not for frames.
-            let settle = if settle <= approach.last_read_at { window } else { settle };
-            idle.min(window).min(settle)
+            idle.min(window).min(settle.filter(|s| *s > now).unwrap_or(window))
         }
         (Phase::Decided, Some(auth)) if !auth.executed => idle.min(auth.expires_at),
         (Phase::Decided, _) => idle,

@@ -26,7 +26,7 @@ impl Run<'_> {
         let (current, result) = match current {
             Some(mut approach) if approach.decision_id() == word.decision_id => {
                 let result = self.carry_out(place, state, &mut approach, &decision, word)?;
-                super::step::schedule(&mut approach, &place.policy);
+                super::step::schedule(&mut approach, &place.policy, self.now);
                 (Some(approach), result)
             }
             other => (other, Err(No(AnswerOutcome::Conflict, "the vehicle is no longer at the barrier".into()))),
