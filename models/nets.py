@@ -56,7 +56,7 @@ class Res(nn.Module):
 class Recogniser(nn.Module):
     """Plate crop [N,3,48,168] -> character logits [N,T,C] and kind logits [N,K]."""
 
-    def __init__(self, c1=24, c2=48, c3=80, c4=128):
+    def __init__(self, c1=16, c2=48, c3=80, c4=128):
         super().__init__()
         self.stem = Conv(3, c1, s=2)
         self.body = nn.Sequential(

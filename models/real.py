@@ -48,13 +48,14 @@ def unmark(image, mark):
     """Paints over the red mark (box and the label bar on it)."""
     x0, y0, x1, y1 = mark
     h, w = image.shape[:2]
+    bar = 16  # the label bar's height; the box hangs below it
     around = np.zeros((h, w), np.uint8)
-    cv2.rectangle(around, (x0, y0), (x1, y1), 1, 7)
-    around[max(0, y0 - 26):y0 + 10, max(0, x0 - 8):x0 + (x1 - x0) // 2 + 8] = 1
+    cv2.rectangle(around, (x0, y0 + bar), (x1, y1), 1, 9)
+    around[max(0, y0 - 4):y0 + bar + 5, max(0, x0 - 4):x0 + (x1 - x0) * 6 // 10] = 1
     r, g, b = (image[..., i].astype(int) for i in range(3))
     red = ((r > 140) & (g < 90) & (b < 90) & (r - np.maximum(g, b) > 80)).astype(np.uint8) & around
     lines = np.zeros((h, w), np.uint8)  # the box's lines themselves, whatever JPEG made of them
-    cv2.rectangle(lines, (x0, y0), (x1, y1), 1, 3)
+    cv2.rectangle(lines, (x0, y0 + bar), (x1, y1), 1, 3)
     mask = cv2.dilate(red, np.ones((5, 5))) | (lines & cv2.dilate(red, np.ones((9, 9))))
     return cv2.inpaint(image, mask, 4, cv2.INPAINT_TELEA)
 
@@ -76,7 +77,8 @@ def _line(points, axis):
 def find_corners(image, mark, colour):
     """Corners TL, TR, BR, BL by colour inside the mark, or None where that is not reliable."""
     x0, y0, x1, y1 = mark
-    pad = 6
+    y0 += 16
+    pad = 4
     roi = image[y0 + pad:y1 - pad, x0 + pad:x1 - pad]
     hsv = cv2.cvtColor(roi, cv2.COLOR_RGB2HSV)
     best = None
