@@ -14,6 +14,7 @@ pub mod facts;
 pub mod journal;
 pub mod people;
 pub mod plate;
+pub mod policy;
 pub mod read;
 pub mod registry;
 pub mod time;

@@ -1,5 +1,13 @@
-//! Kinds of registry records: the singulars of `given.records` in the scenario files, and the
-//! gate's own (site, checkpoint, lane, peak_mode, policy).
+//! The registry: kinds of records (the singulars of `given.records` in the scenario files, and the
+//! gate's own: site, checkpoint, lane, peak_mode, policy), their fields and how they are read.
+
+mod record;
+mod records;
+mod words;
+
+pub use record::{Record, RecordError};
+pub use records::*;
+pub use words::*;
 
 use std::fmt;
 use std::str::FromStr;

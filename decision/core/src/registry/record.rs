@@ -1,0 +1,258 @@
+//! A record of any kind, read from the JSON that a registry write carries.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::facts::Entry;
+use crate::plate;
+use crate::registry::records::*;
+use crate::registry::Kind;
+
+/// Longest id, in characters (`registry.md`).
+const ID_MAX: usize = 64;
+
+/// Why a value is no record of its kind: which field, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {id:?}: field {field}: {problem}")]
+pub struct RecordError {
+    /// Kind that was asked for.
+    pub kind: Kind,
+    /// Id of the address.
+    pub id: String,
+    /// Path of the field; `.` for the record as a whole.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+/// Declares [`Record`] and what depends on its kind, so that a new kind cannot be forgotten.
+macro_rules! record {
+    ($($variant:ident($type:ty) = $kind:ident),+ $(,)?) => {
+        /// A registry record of any kind.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, clippy::large_enum_variant)] // each variant is the record of that name
+        pub enum Record { $($variant($type)),+ }
+
+        impl Record {
+            /// The record's kind.
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$variant(_) => Kind::$kind),+ }
+            }
+
+            /// The record as JSON, every field written out; what a store keeps.
+            pub fn to_value(&self) -> Value {
+                let value = match self { $(Self::$variant(r) => serde_json::to_value(r)),+ };
+                // INVARIANT: records are maps with string keys of finite numbers; they always serialise.
+                value.unwrap_or(Value::Null)
+            }
+
+            fn typed(kind: Kind, value: &Value) -> Result<Self, serde_path_to_error::Error<serde_json::Error>> {
+                match kind { $(Kind::$kind => typed::<$type>(value).map(Self::$variant)),+ }
+            }
+        }
+    };
+}
+
+record! {
+    Enterprise(Enterprise) = Enterprise,
+    Vehicle(Vehicle) = Vehicle,
+    Card(Card) = Card,
+    Task(Task) = Task,
+    Reception(Reception) = Reception,
+    Ban(Ban) = Ban,
+    ExitPermit(ExitPermit) = ExitPermit,
+    LeaveConsent(LeaveConsent) = LeaveConsent,
+    InspectionOrder(InspectionOrder) = InspectionOrder,
+    Appointment(Appointment) = Appointment,
+    Approval(Approval) = Approval,
+    QrCode(QrCode) = QrCode,
+    CustomsEnterprise(CustomsEnterprise) = CustomsEnterprise,
+    CustomsVehicle(CustomsVehicle) = CustomsVehicle,
+    CustomsDriver(CustomsDriver) = CustomsDriver,
+    Trip(Trip) = Trip,
+    Manifest(Manifest) = Manifest,
+    Escort(Escort) = Escort,
+    Site(Site) = Site,
+    Checkpoint(Checkpoint) = Checkpoint,
+    Lane(Lane) = Lane,
+    PeakMode(PeakMode) = PeakMode,
+    Policy(PolicyRecord) = Policy,
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
+    serde_path_to_error::deserialize(value)
+}
+
+impl Kind {
+    /// The field of the value that repeats the id of the address.
+    pub fn id_field(self) -> &'static str {
+        match self {
+            Self::Vehicle | Self::CustomsVehicle => "plate",
+            Self::Task => "code",
+            Self::Enterprise
+            | Self::Card
+            | Self::Reception
+            | Self::Ban
+            | Self::ExitPermit
+            | Self::LeaveConsent
+            | Self::InspectionOrder
+            | Self::Appointment
+            | Self::Approval
+            | Self::QrCode
+            | Self::CustomsEnterprise
+            | Self::CustomsDriver
+            | Self::Trip
+            | Self::Manifest
+            | Self::Escort
+            | Self::Site
+            | Self::Checkpoint
+            | Self::Lane
+            | Self::PeakMode
+            | Self::Policy => "id",
+        }
+    }
+}
+
+impl Record {
+    /// Reads the record `kind/id` from its JSON. The field that repeats the id may be left out; if
+    /// it is there it must agree.
+    ///
+    /// # Errors
+    /// [`RecordError`] names the first field that is unknown, missing, misspelt or contradicts the
+    /// address, and says what would be right.
+    pub fn parse(kind: Kind, id: &str, value: &Value) -> Result<Self, RecordError> {
+        let fault = |field: &str, problem: String| RecordError {
+            kind,
+            id: id.chars().take(ID_MAX).collect(),
+            field: field.to_owned(),
+            problem,
+        };
+        let id_field = kind.id_field();
+        if id.is_empty() || id.chars().count() > ID_MAX || id.chars().any(char::is_control) {
+            return Err(fault(id_field, format!("an id has 1 to {ID_MAX} printable characters")));
+        }
+        let Value::Object(fields) = value else {
+            return Err(fault(".", "a record is a JSON object".to_owned()));
+        };
+        let parsed = match fields.get(id_field) {
+            None => {
+                let mut completed = fields.clone();
+                completed.insert(id_field.to_owned(), Value::String(id.to_owned()));
+                Self::typed(kind, &Value::Object(completed))
+            }
+            Some(Value::String(own)) if own == id => Self::typed(kind, value),
+            Some(own) => return Err(fault(id_field, format!("{own} contradicts the address, which says {id:?}"))),
+        };
+        let record = parsed.map_err(|e| {
+            let path = e.path().to_string();
+            fault(if path.is_empty() { "." } else { &path }, e.into_inner().to_string())
+        })?;
+        if let Some(written) = record.plate() {
+            let normal = plate::normalise(written);
+            if normal.is_empty() || normal != written {
+                return Err(fault("plate", format!("a plate is written without separators and in capitals: {normal:?}")));
+            }
+        }
+        if let Some((field, problem)) = record.contradiction() {
+            return Err(fault(field, problem));
+        }
+        Ok(record)
+    }
+
+    /// Reads a stored entry.
+    ///
+    /// # Errors
+    /// As [`Record::parse`].
+    pub fn from_entry(entry: &Entry) -> Result<Self, RecordError> {
+        Self::parse(entry.kind, &entry.id, &entry.value)
+    }
+
+    /// Plate whose dossier the record belongs to.
+    pub fn plate(&self) -> Option<&str> {
+        match self {
+            Self::Vehicle(r) => Some(&r.plate),
+            Self::Card(r) => Some(&r.plate),
+            Self::Task(r) => Some(&r.plate),
+            Self::Reception(r) => Some(&r.plate),
+            Self::Ban(r) => Some(&r.plate),
+            Self::ExitPermit(r) => Some(&r.plate),
+            Self::LeaveConsent(r) => Some(&r.plate),
+            Self::InspectionOrder(r) => Some(&r.plate),
+            Self::Appointment(r) => Some(&r.plate),
+            Self::QrCode(r) => Some(&r.plate),
+            Self::CustomsVehicle(r) => Some(&r.plate),
+            Self::Trip(r) => Some(&r.plate),
+            Self::Escort(r) => Some(&r.plate),
+            Self::Enterprise(_)
+            | Self::Approval(_)
+            | Self::CustomsEnterprise(_)
+            | Self::CustomsDriver(_)
+            | Self::Manifest(_)
+            | Self::Site(_)
+            | Self::Checkpoint(_)
+            | Self::Lane(_)
+            | Self::PeakMode(_)
+            | Self::Policy(_) => None,
+        }
+    }
+
+    /// Id of the parent record that its children are looked up by: the appointment of an approval,
+    /// the trip of a manifest.
+    pub fn parent(&self) -> Option<&str> {
+        match self {
+            Self::Approval(r) => Some(&r.appointment),
+            Self::Manifest(r) => Some(&r.trip),
+            Self::Enterprise(_)
+            | Self::Vehicle(_)
+            | Self::Card(_)
+            | Self::Task(_)
+            | Self::Reception(_)
+            | Self::Ban(_)
+            | Self::ExitPermit(_)
+            | Self::LeaveConsent(_)
+            | Self::InspectionOrder(_)
+            | Self::Appointment(_)
+            | Self::QrCode(_)
+            | Self::CustomsEnterprise(_)
+            | Self::CustomsVehicle(_)
+            | Self::CustomsDriver(_)
+            | Self::Trip(_)
+            | Self::Escort(_)
+            | Self::Site(_)
+            | Self::Checkpoint(_)
+            | Self::Lane(_)
+            | Self::PeakMode(_)
+            | Self::Policy(_) => None,
+        }
+    }
+
+    /// What contradicts itself inside the record, with the field to mend.
+    fn contradiction(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Lane(lane) => (!lane.id.starts_with(&format!("{}.", lane.checkpoint)))
+                .then(|| ("id", format!("a lane's id begins with its checkpoint's: \"{}.L1\"", lane.checkpoint))),
+            Self::Policy(record) => record.switches.check().err().map(|e| ("switches", e.to_string())),
+            Self::Enterprise(_)
+            | Self::Vehicle(_)
+            | Self::Card(_)
+            | Self::Task(_)
+            | Self::Reception(_)
+            | Self::Ban(_)
+            | Self::ExitPermit(_)
+            | Self::LeaveConsent(_)
+            | Self::InspectionOrder(_)
+            | Self::Appointment(_)
+            | Self::Approval(_)
+            | Self::QrCode(_)
+            | Self::CustomsEnterprise(_)
+            | Self::CustomsVehicle(_)
+            | Self::CustomsDriver(_)
+            | Self::Trip(_)
+            | Self::Manifest(_)
+            | Self::Escort(_)
+            | Self::Site(_)
+            | Self::Checkpoint(_)
+            | Self::PeakMode(_) => None,
+        }
+    }
+}
