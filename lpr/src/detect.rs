@@ -1,0 +1,219 @@
+//! Finds plates: where they are, by their four corners, and whether they carry one line or two.
+
+use opencv::core::{Mat, MatTraitConst, Rect, Size};
+use opencv::imgproc::{resize, INTER_AREA, INTER_LINEAR};
+
+use crate::decode::Pixels;
+use crate::error::LprError;
+use crate::geometry::Quad;
+use crate::models::{DetectorShape, Models};
+use crate::rectify::fill;
+
+/// At most so many plates are taken from one frame.
+pub const PLATES_MAX: usize = 8;
+/// Plates that overlap more than this are one.
+const SAME_IOU: f64 = 0.35;
+/// A smaller plate that lies within a larger by this share of its area is the same.
+const SAME_INSIDE: f64 = 0.7;
+/// What the frame does not fill.
+const PADDING: f32 = 114.0;
+/// How far a small picture is enlarged at most.
+const ENLARGE_MAX: f64 = 2.0;
+/// Tiles overlap by this share of their side, so that a plate lies whole in one of them.
+const TILE_OVERLAP: f64 = 0.25;
+/// Tiles looked at in one frame at most.
+const TILES_MAX: usize = 12;
+
+/// A plate found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detection {
+    /// Its corners in pixels of the whole picture, in reading order.
+    pub corners: Quad,
+    /// How sure the detector is, 0 to 1.
+    pub score: f64,
+    /// Probability, given it is a plate, that it carries two lines.
+    pub two_line: f64,
+}
+
+/// Finds the plates in a picture, or in a part of it (pixels of `pixels`).
+pub(crate) fn detect(
+    models: &Models,
+    pixels: &Pixels,
+    part: Option<Rect>,
+) -> Result<Vec<Detection>, LprError> {
+    let shape = &models.detector_shape;
+    let part = part.unwrap_or_else(|| Rect::new(0, 0, pixels.width(), pixels.height()));
+    let view = Mat::roi(&pixels.mat, part)?;
+    let (input, scale) = letterbox(&view, shape)?;
+    let output = models.detect(input)?;
+    let mut found = peaks(&output, shape);
+    for d in &mut found {
+        // From the network's input to the part, to the pixels, to the whole picture.
+        d.corners = d.corners.map(|[x, y]| {
+            [
+                (x / scale[0] + f64::from(part.x)) * pixels.scale[0],
+                (y / scale[1] + f64::from(part.y)) * pixels.scale[1],
+            ]
+        });
+    }
+    Ok(suppress(found))
+}
+
+/// Looks at overlapping tiles, about twice as close as the whole; for frames in which nothing was
+/// found at first and small plates are expected.
+pub(crate) fn detect_tiles(models: &Models, pixels: &Pixels) -> Result<Vec<Detection>, LprError> {
+    let shape = &models.detector_shape;
+    let mut found = Vec::new();
+    for tile in tiles(pixels.width(), pixels.height(), shape) {
+        found.extend(detect(models, pixels, Some(tile))?);
+    }
+    Ok(suppress(found))
+}
+
+/// Tiles that cover the picture, each at most half its sides and no smaller than the input.
+fn tiles(width: i32, height: i32, shape: &DetectorShape) -> Vec<Rect> {
+    let side = |whole: i32, least: usize| {
+        let least = (least as i32).min(whole).max(1);
+        ((f64::from(whole) * (0.5 + TILE_OVERLAP / 2.0)).ceil() as i32).clamp(least, whole.max(1))
+    };
+    let (w, h) = (side(width, shape.width), side(height, shape.height));
+    let starts = |whole: i32, side: i32| {
+        let n = if side >= whole { 1 } else { 2 };
+        (0..n).map(move |i| if n == 1 { 0 } else { (whole - side) * i / (n - 1) })
+    };
+    let mut out: Vec<Rect> = starts(height, h)
+        .flat_map(|y| starts(width, w).map(move |x| Rect::new(x, y, w, h)))
+        .collect();
+    out.truncate(TILES_MAX);
+    out
+}
+
+/// The picture scaled by one factor to fit, at the top left, the rest grey; and the two factors
+/// as they came out after rounding.
+fn letterbox(view: &impl MatTraitConst, shape: &DetectorShape) -> Result<(Vec<f32>, [f64; 2]), LprError> {
+    let (w, h) = (f64::from(view.cols()), f64::from(view.rows()));
+    let scale = (shape.width as f64 / w).min(shape.height as f64 / h).min(ENLARGE_MAX);
+    let side = |v: f64, max: usize| ((v * scale).round() as i32).clamp(1, max as i32);
+    let size = Size::new(side(w, shape.width), side(h, shape.height));
+    let mut small = Mat::default();
+    let view = Mat::roi(view, Rect::new(0, 0, view.cols(), view.rows()))?;
+    let how = if scale < 0.75 { INTER_AREA } else { INTER_LINEAR };
+    resize(&view, &mut small, size, 0.0, 0.0, how)?;
+    let mut input = vec![PADDING; 3 * shape.width * shape.height];
+    fill(&mut input, &small, 0, shape.width, shape.height)?;
+    Ok((input, [f64::from(size.width) / w, f64::from(size.height) / h]))
+}
+
+fn sigmoid(v: f32) -> f64 {
+    1.0 / (1.0 + f64::from(-v).exp())
+}
+
+/// Cells that are plates and at least as sure as their eight neighbours, in the network's pixels.
+fn peaks(output: &[f32], shape: &DetectorShape) -> Vec<Detection> {
+    let (rows, columns) = (shape.height / shape.stride, shape.width / shape.stride);
+    let cells = rows * columns;
+    let at = |channel: usize, row: usize, column: usize| {
+        output.get(channel * cells + row * columns + column).copied().unwrap_or(f32::NEG_INFINITY)
+    };
+    let best = |row: usize, column: usize| at(0, row, column).max(at(1, row, column));
+    let logit_min = (shape.threshold / (1.0 - shape.threshold)).ln() as f32;
+    let mut found = Vec::new();
+    for row in 0..rows {
+        for column in 0..columns {
+            let own = best(row, column);
+            // A logit that is not a number is no plate.
+            if own.is_nan() || own < logit_min {
+                continue;
+            }
+            let around = (row.saturating_sub(1)..=(row + 1).min(rows - 1)).flat_map(|r| {
+                (column.saturating_sub(1)..=(column + 1).min(columns - 1)).map(move |c| (r, c))
+            });
+            if around.clone().any(|(r, c)| best(r, c) > own) {
+                continue;
+            }
+            let corner = |i: usize| {
+                let x = column as f64 + 0.5 + f64::from(at(2 + 2 * i, row, column));
+                let y = row as f64 + 0.5 + f64::from(at(3 + 2 * i, row, column));
+                [x * shape.stride as f64, y * shape.stride as f64]
+            };
+            let corners = Quad([corner(0), corner(1), corner(2), corner(3)]);
+            let (one, two) = (sigmoid(at(0, row, column)), sigmoid(at(1, row, column)));
+            if corners.is_convex() {
+                found.push(Detection { corners, score: one.max(two), two_line: two / (one + two) });
+            }
+        }
+    }
+    found
+}
+
+/// Keeps the surest of those that are the same plate; the surest first.
+fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut kept: Vec<Detection> = Vec::new();
+    for d in found {
+        let own = d.corners.bounds();
+        let same = |k: &Detection| {
+            let other = k.corners.bounds();
+            let inside = own.overlap(&other) / own.area().min(other.area()).max(1e-9);
+            own.iou(&other) > SAME_IOU || inside > SAME_INSIDE
+        };
+        if kept.len() < PLATES_MAX && !kept.iter().any(same) {
+            kept.push(d);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: DetectorShape = DetectorShape { height: 384, width: 512, stride: 8, threshold: 0.35 };
+
+    /// An output with these plates: row, column, channel, logit; each 10 cells wide, 3 high.
+    fn output(plates: &[(usize, usize, usize, f32)]) -> Vec<f32> {
+        let (rows, columns) = (48, 64);
+        let mut out = vec![0.0; 10 * rows * columns];
+        out[..2 * rows * columns].fill(-8.0);
+        for (row, column, channel, logit) in plates {
+            let mut set = |c: usize, v: f32| out[(c * rows + row) * columns + column] = v;
+            set(*channel, *logit);
+            for (i, v) in [-5.0, -1.5, 5.0, -1.5, 5.0, 1.5, -5.0, 1.5].into_iter().enumerate() {
+                set(2 + i, v);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn peaks_give_corners_in_pixels() {
+        let found = peaks(&output(&[(20, 30, 1, 2.0)]), &SHAPE);
+        assert_eq!(found.len(), 1);
+        let d = found[0];
+        assert_eq!(d.corners, Quad::upright(30.5 * 8.0 - 40.0, 20.5 * 8.0 - 12.0, 30.5 * 8.0 + 40.0, 20.5 * 8.0 + 12.0));
+        assert!(d.score > 0.85 && d.two_line > 0.99);
+    }
+
+    #[test]
+    fn neighbours_and_overlaps_are_one_plate_and_weak_ones_none() {
+        let plates = [(20, 30, 0, 2.0), (20, 31, 0, 1.5), (20, 33, 0, 1.0), (40, 10, 0, 3.0), (5, 5, 0, -1.0)];
+        let found = suppress(peaks(&output(&plates), &SHAPE));
+        assert_eq!(found.len(), 2);
+        assert!(found[0].score > found[1].score);
+        let broken = vec![f32::NAN; 10 * 48 * 64];
+        assert!(peaks(&broken, &SHAPE).is_empty());
+        assert!(peaks(&[], &SHAPE).is_empty());
+    }
+
+    #[test]
+    fn tiles_cover_the_frame() {
+        for (w, h) in [(4096, 3072), (1600, 1200), (700, 500), (300, 200), (5000, 100)] {
+            let tiles = tiles(w, h, &SHAPE);
+            assert!(!tiles.is_empty() && tiles.len() <= TILES_MAX);
+            for (x, y) in [(0, 0), (w - 1, h - 1), (w / 2, h / 2), (w - 1, 0)] {
+                assert!(tiles.iter().any(|t| x >= t.x && x < t.x + t.width && y >= t.y && y < t.y + t.height));
+            }
+            assert!(tiles.iter().all(|t| t.x >= 0 && t.y >= 0 && t.x + t.width <= w && t.y + t.height <= h));
+        }
+    }
+}

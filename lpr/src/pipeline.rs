@@ -1,0 +1,175 @@
+//! A picture in, its plates out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::decode::{Picture, Pixels};
+use crate::detect::{detect, detect_tiles, Detection};
+use crate::error::LprError;
+use crate::geometry::Quad;
+use crate::models::Models;
+use crate::reading::PlateReading;
+use crate::recognise::{better, read_at, recognise};
+use crate::telemetry;
+
+/// A plate at least this wide (pixels of the reduced picture) is read there; a smaller one is
+/// worth decoding the picture at its full size.
+const WIDTH_ENOUGH_PX: f64 = 150.0;
+/// A whole picture of these proportions (width to height) may be a plate of two lines.
+const TWO_LINE_ASPECT_MAX: f64 = 2.4;
+/// A whole picture of these proportions may be a plate of one line.
+const ONE_LINE_ASPECT_MIN: f64 = 1.7;
+
+/// How thoroughly a picture in which nothing was found at first is looked at again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecondLook {
+    /// Not at all: a lane's camera, where plates at the barrier are large and most frames empty.
+    #[default]
+    Never,
+    /// Closer, tile by tile: single pictures.
+    Tiles,
+}
+
+/// Where the time of one picture went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Decoding, all sizes.
+    pub decode: Duration,
+    /// Finding plates.
+    pub detect: Duration,
+    /// Rectifying and reading plates.
+    pub recognise: Duration,
+}
+
+impl Times {
+    /// All stages together.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.decode + self.detect + self.recognise
+    }
+}
+
+/// What was read from one picture.
+#[derive(Clone, Debug, Default)]
+pub struct PictureReading {
+    /// The plates, the most confident first.
+    pub plates: Vec<PlateReading>,
+    /// Width and height of the upright picture in pixels.
+    pub size: (u32, u32),
+    /// Where the time went.
+    pub times: Times,
+}
+
+/// Reads pictures. Cheap to clone, used from any thread.
+#[derive(Clone)]
+pub struct Recogniser {
+    models: Arc<Models>,
+    model: Arc<str>,
+    second_look: SecondLook,
+}
+
+impl Recogniser {
+    /// A recogniser on these models that looks once.
+    #[must_use]
+    pub fn new(models: Arc<Models>) -> Self {
+        let model = models.id().into();
+        Self { models, model, second_look: SecondLook::Never }
+    }
+
+    /// Sets how thoroughly it looks.
+    #[must_use]
+    pub fn second_look(mut self, second_look: SecondLook) -> Self {
+        self.second_look = second_look;
+        self
+    }
+
+    /// Which models read ([`Models::id`]).
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Reads the plates of a JPEG or PNG, the most confident first.
+    ///
+    /// # Errors
+    /// [`LprError::Picture`] where the picture is at fault; others where the program is.
+    pub fn read_picture(&self, bytes: &[u8]) -> Result<Vec<PlateReading>, LprError> {
+        Ok(self.read_frame(bytes)?.plates)
+    }
+
+    /// As [`Self::read_picture`], with the picture's size and where the time went.
+    ///
+    /// # Errors
+    /// As [`Self::read_picture`].
+    pub fn read_frame(&self, bytes: &[u8]) -> Result<PictureReading, LprError> {
+        let mut times = Times::default();
+        let shape = &self.models.detector_shape;
+        let picture = Picture::new(bytes)?;
+        let reduction = picture.reduction_for(shape.width as u32, shape.height as u32);
+        let mut pixels = timed(&mut times.decode, || picture.decode(reduction))?;
+
+        let mut found = timed(&mut times.detect, || detect(&self.models, &pixels, None))?;
+        let enlarges = pixels.width() < shape.width as i32 && pixels.height() < shape.height as i32;
+        if found.is_empty() && self.second_look == SecondLook::Tiles && !enlarges {
+            let closer = picture.reduction_for(2 * shape.width as u32, 2 * shape.height as u32);
+            if closer < reduction {
+                pixels = timed(&mut times.decode, || picture.decode(closer))?;
+            }
+            found = timed(&mut times.detect, || detect_tiles(&self.models, &pixels))?;
+        }
+        if found.iter().any(|d| !wide_enough(d, &pixels)) {
+            pixels = timed(&mut times.decode, || picture.decode(1))?;
+        }
+
+        let mut plates = Vec::with_capacity(found.len());
+        timed(&mut times.recognise, || {
+            for d in &found {
+                plates.extend(recognise(&self.models, &self.model, &pixels, d)?.map(|s| s.reading));
+            }
+            Ok::<(), LprError>(())
+        })?;
+        plates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+
+        telemetry::stage("decode", times.decode);
+        telemetry::stage("detect", times.detect);
+        if !found.is_empty() {
+            telemetry::stage("recognise", times.recognise);
+        }
+        Ok(PictureReading { plates, size: picture.size(), times })
+    }
+
+    /// Reads a picture that is one plate from edge to edge.
+    ///
+    /// # Errors
+    /// As [`Self::read_picture`].
+    pub fn read_crop(&self, bytes: &[u8]) -> Result<Vec<PlateReading>, LprError> {
+        let picture = Picture::new(bytes)?;
+        let shape = &self.models.recogniser_shape;
+        let (w, h) = picture.size();
+        let pixels = picture.decode(picture.reduction_for(2 * shape.width as u32, 2 * shape.height as u32))?;
+        let (w, h) = (f64::from(w), f64::from(h));
+        let whole = Quad::upright(0.0, 0.0, w, h);
+        let aspect = w / h;
+        let mut best = None;
+        for (two_line, possible) in
+            [(false, aspect >= ONE_LINE_ASPECT_MIN), (true, aspect <= TWO_LINE_ASPECT_MAX)]
+        {
+            if possible {
+                best = better(best, read_at(&self.models, &self.model, &pixels, &whole, two_line, 1.0)?);
+            }
+        }
+        Ok(best.map(|s| s.reading).into_iter().collect())
+    }
+}
+
+/// Whether the plate stands large enough in these pixels to be read there.
+fn wide_enough(d: &Detection, pixels: &Pixels) -> bool {
+    pixels.is_full() || d.corners.width() / pixels.scale[0] >= WIDTH_ENOUGH_PX
+}
+
+fn timed<T>(sum: &mut Duration, f: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let out = f();
+    *sum += start.elapsed();
+    out
+}
