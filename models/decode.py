@@ -16,6 +16,7 @@ TEMPLATES = [
     ("yellow", [P, L + "O"] + [S] * 5, True),
     ("yellow_two_line", [P, L + "O"] + [S] * 5, True),
     ("yellow_two_line", [P, L + "O"] + [S] * 4 + ["挂"], False),
+    ("yellow_two_line", [P, L + "O"] + [S] * 4 + ["学"], False),
     ("green_small", [P, L + "O", ENERGY, S] + [D] * 4, False),
     ("green_large", [P, L + "O"] + [D] * 5 + [ENERGY], False),
     ("black_hk", ["粤", "Z"] + [S] * 4 + ["港"], False),

@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 import spec
 
+# (file, index of the simplified Chinese face, glyphs stretched over the whole cell?)
 FONTS = [
-    "/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc",
-    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
+    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc", 2, True),
+    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc", 2, False),
+    ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", 2, False),
 ]
-TEXT = spec.PROVINCES + spec.DIGITS + spec.LETTERS + spec.SUFFIXES
-
 
 def _read(path):
     data = np.frombuffer(path.read_bytes(), np.uint8)
@@ -42,9 +42,11 @@ class Glyphs:
         if not self.raw:
             raise SystemExit(f"no glyphs in {folder}")
         self.fonts = []
-        for path in FONTS:
+        self.stretched = []
+        for path, face, stretched in FONTS:
             if pathlib.Path(path).exists():
-                self.fonts.append(ImageFont.truetype(path, 160))
+                self.fonts.append(ImageFont.truetype(path, 160, index=face))
+                self.stretched.append(stretched)
         self.cells = {}
 
     def cell(self, style, char, width, height, font=-1):
@@ -52,7 +54,7 @@ class Glyphs:
         key = (style, char, width, height, font)
         if key not in self.cells:
             if font >= 0:
-                mask = self._drawn(char, width, height, self.fonts[font % len(self.fonts)])
+                mask = self._drawn(char, width, height, self.fonts[font], self.stretched[font])
             else:
                 mask = self._standard(style, char)
                 mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
@@ -67,14 +69,14 @@ class Glyphs:
         raise KeyError(f"no glyph for {char} in {style}")
 
     @staticmethod
-    def _drawn(char, width, height, font):
+    def _drawn(char, width, height, font, stretched):
         """A font's glyph: the full height of the cell, squeezed to at most its width."""
         image = Image.new("L", (260, 300), 0)
         ImageDraw.Draw(image).text((30, 20), char, font=font, fill=255)
         ink = np.asarray(image)
         ys, xs = np.where(ink > 60)
         ink = ink[ys.min():ys.max() + 1, xs.min():xs.max() + 1]
-        wide = ord(char) > 127
+        wide = ord(char) > 127 or (stretched and char != "1")
         w = width if wide else min(width, max(6, round(ink.shape[1] * height / ink.shape[0] * 0.72)))
         ink = cv2.resize(ink, (w, height), interpolation=cv2.INTER_AREA)
         cell = np.zeros((height, width), np.uint8)

@@ -63,7 +63,7 @@ def sample(kind, rng):
         return _office(rng) + _serial(rng, 5)
     if kind == "yellow_two_line":
         if rng.random() < 0.6:
-            return _office(rng) + _serial(rng, 4) + "挂"
+            return _office(rng) + _serial(rng, 4) + ("挂" if rng.random() < 0.93 else "学")
         return _office(rng) + _serial(rng, 5)
     if kind == "green_small":
         second = rng.choice(list(ALNUM)) if rng.random() < 0.4 else _digits(rng, 1)

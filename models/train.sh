@@ -1,0 +1,49 @@
+#!/bin/sh
+# Makes the sets, trains both networks, exports and measures them. Stop it whenever you like:
+# sets, checkpoints and finished stages stay in the cache folder and the next run goes on there.
+#
+#   models/train.sh DATA [CACHE]
+#
+# DATA holds the public pictures and glyphs (see README.md); CACHE defaults to a folder in the
+# user's cache. THREADS (default: all cores) and EXTRA, passed to both trainers (such as
+# --all-folds), may be set.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+data=${1:?usage: train.sh DATA [CACHE]}
+cache=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/portgate/models}
+threads=${THREADS:-$(nproc)}
+export OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=PASSIVE
+mkdir -p "$cache"
+
+venv="$(dirname "$cache")/venv-models"
+if [ ! -x "$venv/bin/python" ]; then
+    echo "installing the Python packages of requirements.txt into $venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet -r "$here/requirements.txt"
+fi
+py="$venv/bin/python"
+cd "$here"
+sources="--glyphs $data/glyphs --blanks $data/plate-blanks"
+
+stage() { # name command...: runs once, remembered by a file in the cache
+    name=$1
+    shift
+    [ -e "$cache/$name.done" ] || { echo "== $name"; "$@"; touch "$cache/$name.done"; }
+}
+
+stage toll "$py" real.py --data "$data" --out "$cache/toll"
+stage crops "$py" make_crops.py $sources --out "$cache/crops" --chunks 40 --workers "$threads"
+stage crops-check "$py" make_crops.py $sources --out "$cache/crops" --chunks 1 --first 9000 --workers 1
+stage scenes "$py" make_scenes.py $sources --data "$data" --cache "$cache" --chunks 24 --workers "$threads"
+
+stage recogniser "$py" train_recogniser.py --cache "$cache" --steps 4000
+[ -e "$cache/recogniser-synthetic.pt" ] || cp "$cache/recogniser.pt" "$cache/recogniser-synthetic.pt"
+stage recogniser-real "$py" train_recogniser.py --cache "$cache" --stage real --start "$cache/recogniser-synthetic.pt" \
+    --steps 1500 --lr 0.001 --real 0.3 --data "$data" ${EXTRA:-}
+stage detector "$py" train_detector.py --cache "$cache" --steps 6000
+[ -e "$cache/detector-synthetic.pt" ] || cp "$cache/detector.pt" "$cache/detector-synthetic.pt"
+stage detector-real "$py" train_detector.py --cache "$cache" --stage real --start "$cache/detector-synthetic.pt" \
+    --steps 3000 --lr 0.001 --real 0.3 --data "$data" ${EXTRA:-}
+
+"$py" export.py --cache "$cache"
+"$py" evaluate.py --data "$data"
