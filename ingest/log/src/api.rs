@@ -10,6 +10,7 @@ use crate::embedded::EmbeddedGroup;
 use crate::error::Result;
 use crate::kafka::KafkaGroup;
 use crate::record::{NewRecord, Position, Record, TopicPartition};
+use crate::telemetry;
 use crate::topics::TopicSpec;
 
 /// The log. Used as `Arc<dyn Log>`; every method may be called from many tasks at once.
@@ -293,6 +294,29 @@ pub struct PartitionLag {
     pub end: u64,
     /// How many offsets lie between (counted from the oldest held, if nothing is committed).
     pub lag: u64,
+}
+
+impl PartitionLag {
+    /// The lag, which also sets the gauge.
+    pub(crate) fn new(
+        group: &str,
+        topic: &str,
+        range: PartitionRange,
+        committed: Option<u64>,
+    ) -> Self {
+        let lag = range
+            .end
+            .saturating_sub(committed.unwrap_or(range.earliest).max(range.earliest));
+        metrics::gauge!(telemetry::LAG_OFFSETS, "group" => group.to_owned(),
+            "topic" => topic.to_owned(), "partition" => range.partition.to_string())
+        .set(lag as f64);
+        Self {
+            partition: TopicPartition::new(topic, range.partition),
+            committed,
+            end: range.end,
+            lag,
+        }
+    }
 }
 
 /// The state of the log.

@@ -198,7 +198,29 @@ impl NewRecord {
     pub fn size_bytes(&self) -> usize {
         size_bytes(&self.key, &self.value, &self.headers)
     }
+
+    /// Whether a topic takes it.
+    pub(crate) fn check(&self, compacted: bool, bytes_max: usize) -> Result<(), LogError> {
+        let bytes = self.size_bytes() - OVERHEAD_BYTES;
+        if bytes > bytes_max {
+            return Err(LogError::TooLarge {
+                topic: self.topic.clone(),
+                bytes,
+                max: bytes_max,
+            });
+        }
+        if compacted && self.key.is_none() {
+            return Err(LogError::Invalid(format!(
+                "topic {} is compacted: a record needs a key",
+                self.topic
+            )));
+        }
+        Ok(())
+    }
 }
+
+/// What a record takes beside key, value and headers.
+const OVERHEAD_BYTES: usize = 64;
 
 /// Key, value and headers, with a fixed allowance for the rest.
 fn size_bytes(
@@ -206,8 +228,7 @@ fn size_bytes(
     value: &Option<Bytes>,
     headers: &[(String, Bytes)],
 ) -> usize {
-    const OVERHEAD: usize = 64;
-    OVERHEAD
+    OVERHEAD_BYTES
         + key.as_ref().map_or(0, Bytes::len)
         + value.as_ref().map_or(0, Bytes::len)
         + headers

@@ -1,5 +1,9 @@
 //! The names of this crate's metrics.
 
+use std::time::Instant;
+
+use crate::error::LogError;
+
 /// Histogram, seconds: from the call to the durable acknowledgement; labels `backend`, `topic`.
 pub const APPEND_SECONDS: &str = "portgate_log_append_seconds";
 /// Counter: appends that failed; labels `backend`, `code` ([`crate::LogError::code`]).
@@ -20,3 +24,18 @@ pub const RETENTION_DELETED_RECORDS: &str = "portgate_log_retention_deleted_reco
 pub const SKIPPED_OFFSETS: &str = "portgate_log_skipped_offsets_total";
 /// Counter: rebalances seen by consumers; labels `group`, `kind` (assigned, revoked, lost).
 pub const REBALANCES: &str = "portgate_log_rebalances_total";
+
+/// Notes an append's outcome.
+pub(crate) fn appended(
+    backend: &'static str,
+    topic: &str,
+    began: Instant,
+    failure: Option<&LogError>,
+) {
+    match failure {
+        None => metrics::histogram!(APPEND_SECONDS, "backend" => backend, "topic" => topic.to_owned())
+            .record(began.elapsed().as_secs_f64()),
+        Some(error) => metrics::counter!(APPEND_FAILURES, "backend" => backend, "code" => error.code())
+            .increment(1),
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Pictures from lane cameras; key lane, value the JPEG or PNG, headers [`HEADER_FRAME_ID`],
 /// [`HEADER_LANE`], [`HEADER_CAPTURED_AT`].
 pub const FRAMES: &str = "portgate.frames";
@@ -31,7 +33,7 @@ const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// How a topic is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicSpec {
     /// Its name: letters, digits, `.`, `_`, `-`.
     pub name: String,

@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# A real Apache Kafka broker for tests and demonstrations: one node, KRaft, from its Maven Central jars.
+#
+#   scripts/kafka.sh bootstrap   fetch the jars into the user's cache (once)
+#   scripts/kafka.sh start       start (fetches what is missing, keeps data that is there), wait until ready
+#   scripts/kafka.sh stop        stop and delete its data
+#   scripts/kafka.sh restart     stop in order and start again on the same data
+#   scripts/kafka.sh kill        kill -9; the data stay, `start` goes on with them
+#   scripts/kafka.sh status      say whether it runs; exit code 1 if not
+#
+# KAFKA_PORT       the client port on 127.0.0.1 (19092); the next one is the controller's
+# KAFKA_DATA       where its data and log go (a folder in the temporary folder, by port)
+# KAFKA_HEAP       the Java heap (512m)
+# PORTGATE_CACHE   the cache (~/.cache/portgate)
+set -euo pipefail
+
+KAFKA_VERSION=4.1.1
+LOG4J_VERSION=2.24.3
+
+PORT=${KAFKA_PORT:-19092}
+CONTROLLER_PORT=$((PORT + 1))
+CACHE=${PORTGATE_CACHE:-$HOME/.cache/portgate}
+JARS=$CACHE/kafka-$KAFKA_VERSION
+STATE=${KAFKA_DATA:-${TMPDIR:-/tmp}/portgate-kafka-$PORT}
+PID_FILE=$STATE/pid
+LOG_FILE=$STATE/server.log
+# 16 bytes in base64: "portgate-kafka-1".
+CLUSTER_ID=cG9ydGdhdGUta2Fma2EtMQ
+READY_SECONDS=90
+STOP_SECONDS=30
+
+say() { echo "kafka: $*"; }
+fail() { echo "kafka: $*" >&2; exit 1; }
+
+need() { command -v "$1" >/dev/null || fail "$1 is missing; install $2"; }
+
+bootstrap() {
+  if [[ -f $JARS/complete ]]; then
+    return
+  fi
+  need java "a Java 17 runtime"
+  need mvn "Maven"
+  mkdir -p "$CACHE"
+  exec 9>"$CACHE/kafka.lock"
+  flock 9
+  if [[ ! -f $JARS/complete ]]; then
+    say "fetching Apache Kafka $KAFKA_VERSION with Maven into $JARS"
+    rm -rf "$JARS"
+    mkdir -p "$JARS"
+    cat >"$JARS/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>portgate</groupId>
+  <artifactId>kafka-broker</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>$KAFKA_VERSION</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>$LOG4J_VERSION</version>
+    </dependency>
+  </dependencies>
+</project>
+POM
+    mvn -q -B -f "$JARS/pom.xml" dependency:copy-dependencies \
+      -DoutputDirectory="$JARS/libs" -DincludeScope=runtime >"$JARS/mvn.log" 2>&1 ||
+      { tail -n 20 "$JARS/mvn.log" >&2; fail "Maven could not fetch the jars (see $JARS/mvn.log)"; }
+    touch "$JARS/complete"
+    say "fetched $(find "$JARS/libs" -name '*.jar' | wc -l) jars, $(du -sh "$JARS/libs" | cut -f1)"
+  fi
+  exec 9>&-
+}
+
+pid() {
+  # The recorded process, if it is still our broker.
+  local pid
+  [[ -f $PID_FILE ]] || return 1
+  pid=$(<"$PID_FILE")
+  [[ -n $pid ]] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "kafka.Kafka $STATE/" || return 1
+  echo "$pid"
+}
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+configure() {
+  mkdir -p "$STATE"
+  cat >"$STATE/server.properties" <<PROPERTIES
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
+listeners=PLAINTEXT://127.0.0.1:$PORT,CONTROLLER://127.0.0.1:$CONTROLLER_PORT
+advertised.listeners=PLAINTEXT://127.0.0.1:$PORT
+controller.listener.names=CONTROLLER
+log.dirs=$STATE/data
+# A misspelt topic is an error.
+auto.create.topics.enable=false
+# One node has one copy of everything.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# Quick for tests: rebalances, retention and compaction need no minutes.
+group.initial.rebalance.delay.ms=0
+log.initial.task.delay.ms=500
+log.retention.check.interval.ms=1000
+log.segment.delete.delay.ms=1000
+log.cleaner.backoff.ms=500
+# Small.
+log.cleaner.dedupe.buffer.size=16777216
+num.network.threads=2
+num.io.threads=2
+num.recovery.threads.per.data.dir=1
+PROPERTIES
+  cat >"$STATE/log4j2.properties" <<PROPERTIES
+rootLogger.level=INFO
+rootLogger.appenderRef.out.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{HH:mm:ss,SSS} %p %c{1} %m%n
+PROPERTIES
+}
+
+run_java() { java -Dlog4j2.configurationFile="$STATE/log4j2.properties" -cp "$JARS/libs/*" "$@"; }
+
+start() {
+  local running
+  if running=$(pid); then
+    say "runs already at 127.0.0.1:$PORT (process $running)"
+    return
+  fi
+  bootstrap
+  if listens "$PORT" || listens "$CONTROLLER_PORT"; then
+    fail "port $PORT or $CONTROLLER_PORT is in use by another program; set KAFKA_PORT"
+  fi
+  configure
+  if [[ ! -f $STATE/data/meta.properties ]]; then
+    say "formatting its storage in $STATE/data"
+    run_java -Xmx128m kafka.tools.StorageTool format -t "$CLUSTER_ID" \
+      -c "$STATE/server.properties" >"$STATE/format.log" 2>&1 ||
+      { tail -n 20 "$STATE/format.log" >&2; fail "the storage could not be formatted"; }
+  fi
+  say "starting Apache Kafka $KAFKA_VERSION at 127.0.0.1:$PORT"
+  setsid nohup java -Xms128m "-Xmx${KAFKA_HEAP:-512m}" -XX:+UseSerialGC \
+    -Dlog4j2.configurationFile="$STATE/log4j2.properties" \
+    -cp "$JARS/libs/*" kafka.Kafka "$STATE/server.properties" \
+    >"$LOG_FILE" 2>&1 </dev/null &
+  echo $! >"$PID_FILE"
+  local began=$SECONDS
+  until grep -qs "Kafka Server started" "$LOG_FILE" && listens "$PORT"; do
+    kill -0 "$(<"$PID_FILE")" 2>/dev/null ||
+      { tail -n 20 "$LOG_FILE" >&2; fail "the broker ended (see $LOG_FILE)"; }
+    ((SECONDS - began < READY_SECONDS)) || fail "not ready after $READY_SECONDS s (see $LOG_FILE)"
+    sleep 0.2
+  done
+  say "ready at 127.0.0.1:$PORT after $((SECONDS - began)) s (process $(<"$PID_FILE"), data in $STATE)"
+}
+
+# end SIGNAL: ends the broker if it runs, and waits for that.
+end() {
+  local running began=$SECONDS
+  running=$(pid) || { say "is not running"; return; }
+  kill "-$1" "$running"
+  while kill -0 "$running" 2>/dev/null; do
+    if ((SECONDS - began >= STOP_SECONDS)); then
+      say "does not end after $STOP_SECONDS s; killing it"
+      kill -KILL "$running" 2>/dev/null || true
+    fi
+    sleep 0.1
+  done
+  say "ended (process $running)"
+}
+
+case ${1:-} in
+  bootstrap) bootstrap; say "jars in $JARS" ;;
+  start) start ;;
+  stop)
+    end TERM
+    if [[ -f $STATE/server.properties ]]; then
+      rm -rf "$STATE"
+      say "deleted $STATE"
+    fi
+    ;;
+  restart) end TERM; start ;;
+  kill) end KILL ;;
+  status)
+    if running=$(pid); then
+      say "runs at 127.0.0.1:$PORT (process $running, data in $STATE)"
+    else
+      say "is not running at 127.0.0.1:$PORT"
+      exit 1
+    fi
+    ;;
+  *) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
