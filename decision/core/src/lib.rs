@@ -8,13 +8,19 @@
 //! The messages of the topics (`portgate.reads`, `portgate.decisions`, …) are in [`read`],
 //! [`decision`], [`command`] and [`journal`]; the kinds of the registry in [`registry`].
 
+pub mod cite;
 pub mod command;
 pub mod decision;
+pub mod effect;
 pub mod facts;
 pub mod journal;
 pub mod people;
 pub mod plate;
 pub mod policy;
 pub mod read;
+pub mod reason;
 pub mod registry;
+pub mod row;
+pub mod rules;
 pub mod time;
+pub mod violation;

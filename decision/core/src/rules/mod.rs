@@ -1,0 +1,157 @@
+//! The rules: facts + what was read + arrival + policy → outcome. Pure.
+//!
+//! All applicable checks run and each failure adds one reason (decision-table section 1). The
+//! checks of a profile are in [`lianyungang`], [`horgos`] and [`nanning`]; what they share is here.
+
+mod horgos;
+mod identity;
+mod lianyungang;
+mod nanning;
+mod outcome;
+mod subject;
+
+use std::collections::BTreeSet;
+
+pub use crate::effect::{Effect, UseIntent, UseKind};
+pub use outcome::{Finding, Outcome};
+
+use crate::cite::Matter;
+use crate::facts::{FactError, FactSource};
+use crate::policy::Policy;
+use crate::read::ReadMessage;
+use crate::reason::{Reason, SysReason};
+use crate::registry::{Direction, LaneClass, PeakMode, Profile};
+use crate::time::Instant;
+use identity::Identity;
+use subject::Subject;
+
+/// Where a decision is made, and under which policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Checkpoint.
+    pub checkpoint: &'a str,
+    /// Lane.
+    pub lane: &'a str,
+    /// The document that governs the checkpoint.
+    pub profile: Profile,
+    /// Direction of the lane.
+    pub direction: Direction,
+    /// What the lane is marked for; looked at by Lianyungang's checks only.
+    pub lane_class: LaneClass,
+    /// Customs port with an information system.
+    pub it_port: bool,
+    /// Peak pass mode of the checkpoint.
+    pub peak_mode: Option<&'a PeakMode>,
+    /// Switches in force.
+    pub policy: &'a Policy,
+    /// The approach being decided; its own reservations do not stand in its way.
+    pub approach_id: &'a str,
+    /// A component that is away or doubtful; the outcome is then never Open.
+    pub degraded: Option<SysReason>,
+}
+
+/// Decides one approach: `inputs` is everything read of it, joined; `at` is its arrival (CH-42).
+///
+/// Never fails: a fact that cannot be read, a record that cannot be understood and a lane that
+/// contradicts its profile all come to Hold.
+pub fn decide(context: &Context<'_>, inputs: &ReadMessage, at: Instant, facts: &dyn FactSource) -> Outcome {
+    let mut case = Case::new(context, inputs, at);
+    if context.direction.profile() != context.profile || context.policy.check().is_err() {
+        case.add(SysReason::LaneMisconfigured.reason());
+        return case.finish();
+    }
+    if inputs.registry_available == Some(false) {
+        return Case::new(context, inputs, at).unavailable();
+    }
+    match case.run(facts) {
+        Ok(()) => case.finish(),
+        Err(_) => Case::new(context, inputs, at).unavailable(),
+    }
+}
+
+/// One decision being formed.
+struct Case<'a> {
+    context: &'a Context<'a>,
+    inputs: &'a ReadMessage,
+    at: Instant,
+    found: BTreeSet<Reason>,
+    matter: Matter,
+    outcome: Outcome,
+}
+
+impl<'a> Case<'a> {
+    fn new(context: &'a Context<'a>, inputs: &'a ReadMessage, at: Instant) -> Self {
+        let mut case = Self {
+            context,
+            inputs,
+            at,
+            found: BTreeSet::new(),
+            matter: Matter::at(context.direction),
+            outcome: Outcome::empty(),
+        };
+        if let Some(system) = context.degraded {
+            case.add(system.reason());
+        }
+        case
+    }
+
+    fn add(&mut self, reason: Reason) {
+        self.found.insert(reason);
+    }
+
+    fn add_if(&mut self, failed: bool, reason: Reason) {
+        if failed {
+            self.found.insert(reason);
+        }
+    }
+
+    fn entry(&self) -> bool {
+        self.context.direction.is_entry()
+    }
+
+    /// Whether no reason found so far stands in the way of the row's release mode.
+    fn clear(&self) -> bool {
+        !self.found.iter().any(|r| r.blocks())
+    }
+
+    fn run(&mut self, facts: &dyn FactSource) -> Result<(), FactError> {
+        let Some(identity) = Identity::establish(self, facts)? else { return Ok(()) };
+        self.outcome.plate = Some(identity.plate.clone());
+        self.outcome.plate_source = Some(identity.source);
+        let subject = Subject::load(facts, &identity.plate)?;
+        match self.context.profile {
+            Profile::Lyg => lianyungang::checks(self, &identity, &subject, facts),
+            Profile::Hgs => horgos::checks(self, &identity, &subject, facts),
+            Profile::Nng => nanning::checks(self, &identity, &subject, facts),
+        }
+    }
+
+    /// C17, the software's own part (section 9): credentials reserved at another lane, and a plate
+    /// seen elsewhere too recently. Runs on the uses the passage would have.
+    fn check_elsewhere(&mut self, subject: &Subject, facts: &dyn FactSource) -> Result<(), FactError> {
+        for intent in &self.outcome.uses {
+            let other;
+            let book = if intent.plate == subject.plate {
+                &subject.book
+            } else {
+                other = facts.use_book(&intent.plate)?;
+                &other
+            };
+            let claim = book.reserved.get(&intent.key());
+            if claim.is_some_and(|c| c.approach_id != self.context.approach_id && self.at < c.until) {
+                self.found.insert(Reason::CredentialReserved);
+            }
+        }
+        if let Some(seen) = subject.book.sighting.as_ref().filter(|s| s.checkpoint != self.context.checkpoint) {
+            let least_ms = i64::from(self.context.policy.travel_min_between(&seen.checkpoint, self.context.checkpoint)).saturating_mul(1000);
+            let apart_ms = self.at.millis_since(seen.at).saturating_abs();
+            self.add_if(apart_ms < least_ms, Reason::ImpossibleTravel);
+        }
+        Ok(())
+    }
+
+    /// C18 at the profiles where an inspection order always holds.
+    fn check_inspection(&mut self, subject: &Subject) {
+        self.add_if(subject.inspection_ordered(), Reason::InspectionOrdered);
+    }
+}
