@@ -1,0 +1,11 @@
+//! Scenario files: gate situations as test cases (format: decision-table section 8), run through
+//! the real rules.
+
+mod format;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+pub use format::{parse_file, Scenario, ScenarioError};
+pub use run::{run_file, run_scenario, Difference, Report};
