@@ -23,6 +23,7 @@ pub mod reason;
 pub mod registry;
 pub mod row;
 pub mod rules;
+pub mod site;
 pub mod scenario;
 pub mod time;
 pub mod violation;

@@ -10,7 +10,7 @@ use crate::journal::AuthorisedBy;
 use crate::people::Role;
 use crate::plate::normalise;
 use crate::read::{PlateRead, ReadMessage};
-use crate::rules::UseIntent;
+use crate::effect::UseIntent;
 use crate::time::Instant;
 
 /// Reads remembered by id per approach; a flood beyond it is still joined, only not listed.

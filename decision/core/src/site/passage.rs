@@ -3,7 +3,7 @@
 use super::approach::{Approach, Phase};
 use super::step::{Place, Run};
 use super::LaneState;
-use crate::facts::{FactError, Presence, UseState};
+use crate::facts::FactError;
 use crate::journal::{AuthorisedBy, Ending, JournalEvent, Passage, Use};
 use crate::read::ReadMessage;
 
@@ -74,17 +74,10 @@ impl Run<'_> {
     fn apply_uses(&mut self, approach: &Approach, by: AuthorisedBy, passage_id: &str, at: crate::time::Instant) -> Result<Vec<String>, FactError> {
         let mut effects = Vec::new();
         for intent in &approach.uses {
-            let presence = intent.presence();
-            if by == AuthorisedBy::None && presence.is_none() {
+            if by == AuthorisedBy::None && intent.presence().is_none() {
                 continue;
             }
-            let state = UseState { state: intent.state.clone(), issue: intent.issue.clone(), passage_id: passage_id.to_owned(), at };
-            self.edit_book(&intent.plate, |book| match presence {
-                Some(p) => book.presence = Some(p),
-                None => {
-                    book.used.insert(intent.key(), state);
-                }
-            })?;
+            self.edit_book(&intent.plate, |book| intent.apply(book, passage_id, at))?;
             effects.push(intent.effect.as_str().to_owned());
             self.emit(JournalEvent::Used {
                 used: Use {
@@ -98,15 +91,5 @@ impl Run<'_> {
             });
         }
         Ok(effects)
-    }
-}
-
-/// Presence words as use states.
-impl From<Presence> for &'static str {
-    fn from(p: Presence) -> Self {
-        match p {
-            Presence::Inside => "INSIDE",
-            Presence::Outside => "OUTSIDE",
-        }
     }
 }

@@ -582,7 +582,8 @@ impl Run<'_> {
         if state.deadline().is_none_or(|d| d > self.now) {
             return Ok(());
         }
-        let idle = |a: &Approach| idle_end(a, &place.policy) <= self.now;
+        let now = self.now;
+        let idle = |a: &Approach| idle_end(a, &place.policy) <= now;
         if state.behind.as_ref().is_some_and(idle) {
             if let Some(gone) = state.behind.take() {
                 self.emit(JournalEvent::Ended { approach_id: gone.approach_id, lane: state.lane.clone(), ending: Ending::Expired });

@@ -150,6 +150,6 @@ fn may(role: Role, profile: Profile, decision: &Decision, action: Action) -> boo
         (Action::Release, Role::Guard) => !customs && decision.verdict != Verdict::Refuse,
         (Action::Refuse | Action::Correct, Role::Guard | Role::Supervisor) => true,
         (Action::Refuse | Action::Correct, Role::Customs) => customs,
-        (_, Role::Security | Role::Analyst | Role::Registrar | Role::Administrator | Role::Device | Role::Customs | Role::Guard | Role::Supervisor) => false,
+        (_, Role::Security | Role::Analyst | Role::Registrar | Role::Administrator | Role::Device) => false,
     }
 }
