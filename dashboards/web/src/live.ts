@@ -1,0 +1,170 @@
+// What the page knows of the gate: lanes, decisions, alerts; kept current by server-sent events.
+// A break in the connection is shown, and what happened meanwhile is caught up.
+
+import { computed, reactive, ref } from 'vue'
+import { api, ApiError } from './api'
+import { gateTimeIs } from './time'
+import type { Account, Alert, Decision, Lane } from './types'
+
+const DECISIONS_SHOWN = 200
+const ALERTS_SHOWN = 50
+/** The gate says something at least every 10 s; silent for longer, the connection is taken for dead. */
+const SILENCE_MAX_MS = 25_000
+
+export type Connection = 'connecting' | 'live' | 'lost'
+
+export const account = ref<Account | null>(null)
+export const connection = ref<Connection>('connecting')
+export const lostSince = ref<number | null>(null)
+export const backNote = ref<{ missed: number | null } | null>(null)
+export const lanes = reactive(new Map<string, Lane>())
+export const decisions = reactive(new Map<string, Decision>())
+export const alerts = ref<Alert[]>([])
+
+let source: EventSource | null = null
+let lastId: string | null = null
+let lastHeard = 0
+let retryTimer: number | undefined
+let retryMs = 500
+let noteTimer: number | undefined
+
+export const laneList = computed(() => [...lanes.values()].sort((a, b) => a.lane.localeCompare(b.lane)))
+
+/** The latest first. */
+export const latest = computed(() => [...decisions.values()].sort((a, b) => Date.parse(b.decided_at) - Date.parse(a.decided_at)))
+
+/** Held and refused ones still at their lanes: who waits longest stands first. */
+export const desk = computed(() =>
+  [...decisions.values()]
+    .filter((d) => d.state === 'held' || d.state === 'refused')
+    .sort((a, b) => rank(a) - rank(b) || Date.parse(a.arrived_at) - Date.parse(b.arrived_at)),
+)
+
+/** What was refused waits behind what is held: nobody needs to act on it. */
+function rank(d: Decision): number {
+  return d.state === 'held' ? 0 : 1
+}
+
+export function keepDecision(d: Decision): void {
+  const known = decisions.get(d.id)
+  if (known && known.version > d.version) return
+  decisions.set(d.id, d)
+  if (decisions.size > DECISIONS_SHOWN * 1.2) {
+    const settled = latest.value.filter((x) => x.state !== 'held' && x.state !== 'refused')
+    for (const old of settled.slice(DECISIONS_SHOWN)) decisions.delete(old.id)
+  }
+}
+
+function keepAlert(a: Alert): void {
+  if (alerts.value.some((x) => x.id === a.id)) return
+  alerts.value = [a, ...alerts.value].slice(0, ALERTS_SHOWN)
+}
+
+async function load(): Promise<void> {
+  const [all, list, held, refused, recent] = await Promise.all([
+    api.lanes(),
+    api.decisions(`?limit=${DECISIONS_SHOWN}`),
+    api.decisions('?state=held&limit=200'),
+    api.decisions('?state=refused&limit=100'),
+    api.alerts(),
+  ])
+  gateTimeIs(all.now)
+  const known = new Set(all.lanes.map((l) => l.lane))
+  for (const lane of [...lanes.keys()]) if (!known.has(lane)) lanes.delete(lane)
+  for (const lane of all.lanes) lanes.set(lane.lane, lane)
+  decisions.clear()
+  for (const d of [...list.decisions, ...held.decisions, ...refused.decisions]) keepDecision(d)
+  alerts.value = recent.alerts.slice(0, ALERTS_SHOWN)
+}
+
+function say(missed: number | null): void {
+  backNote.value = { missed }
+  window.clearTimeout(noteTimer)
+  noteTimer = window.setTimeout(() => (backNote.value = null), 6000)
+}
+
+function connect(): void {
+  source?.close()
+  // The place is taken before the lists are read: what happens in between is told again, never lost.
+  const url = lastId === null ? '/v1/events' : `/v1/events?after=${encodeURIComponent(lastId)}`
+  const stream = new EventSource(url)
+  source = stream
+  lastHeard = Date.now()
+  let wasReset = false
+  const heard = (event: MessageEvent<string>) => {
+    lastHeard = Date.now()
+    if (event.lastEventId) lastId = event.lastEventId
+  }
+  const on = (kind: string, f: (data: string) => void) =>
+    stream.addEventListener(kind, (event) => {
+      heard(event as MessageEvent<string>)
+      f((event as MessageEvent<string>).data)
+    })
+  on('lane', (data) => {
+    const lane = JSON.parse(data) as Lane
+    lanes.set(lane.lane, lane)
+  })
+  on('decision', (data) => keepDecision(JSON.parse(data) as Decision))
+  on('alert', (data) => keepAlert(JSON.parse(data) as Alert))
+  on('passage', () => {})
+  on('beat', () => {})
+  on('reset', () => {
+    wasReset = true
+  })
+  on('bye', () => lost())
+  on('hello', (data) => {
+    const cameBack = lostSince.value !== null
+    retryMs = 500
+    connection.value = 'live'
+    lostSince.value = null
+    if (wasReset || !cameBack) load().catch(() => lost())
+    if (cameBack) say(wasReset ? null : (JSON.parse(data) as { missed: number }).missed)
+  })
+  stream.onerror = () => lost()
+}
+
+function lost(): void {
+  source?.close()
+  source = null
+  if (account.value === null) return
+  connection.value = 'lost'
+  lostSince.value ??= Date.now()
+  window.clearTimeout(retryTimer)
+  retryTimer = window.setTimeout(retry, retryMs)
+  retryMs = Math.min(retryMs * 2, 5000)
+}
+
+async function retry(): Promise<void> {
+  try {
+    account.value = await api.who()
+  } catch (e) {
+    if (e instanceof ApiError && e.status === 401) return stop()
+    return lost()
+  }
+  connect()
+}
+
+window.setInterval(() => {
+  if (source !== null && Date.now() - lastHeard > SILENCE_MAX_MS) lost()
+}, 2000)
+
+/** A signed-in person looks at the page. */
+export function start(who: Account): void {
+  account.value = who
+  connection.value = 'connecting'
+  lostSince.value = null
+  lastId = null
+  connect()
+}
+
+/** Signed out, or the session has ended: nothing of it stays on the page. */
+export function stop(): void {
+  source?.close()
+  source = null
+  window.clearTimeout(retryTimer)
+  account.value = null
+  lanes.clear()
+  decisions.clear()
+  alerts.value = []
+  backNote.value = null
+}
