@@ -1,0 +1,134 @@
+//! Analytics: everything the gate decided, in SQL, up to this second.
+//!
+//! The journal (`portgate.journal`) is read in order ([`writer`]), drawn into tables ([`tables`]),
+//! kept in memory for a minute and then in Parquet files ([`store`], [`files`], [`upkeep`]), and
+//! asked through DataFusion ([`query`], [`views`]) over files and memory at once. Columns and
+//! folder are documented in `analytics/README.md`.
+//!
+//! Architecture invariant: analytics only reads the journal. Whatever happens here (a full disk, a
+//! heavy query, a damaged file) no lane waits for it.
+
+mod config;
+mod error;
+mod files;
+pub mod format;
+#[cfg(not(nopg))]
+pub mod pg;
+mod provider;
+mod query;
+mod store;
+pub mod tables;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
+mod upkeep;
+pub mod views;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use portgate_core::people::Role;
+use portgate_log::Log;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use config::AnalyticsConfig;
+pub use error::{AnalyticsError, Result};
+pub use query::{mask_plate, Answer, QueryResult};
+pub use store::{JournalPosition, SitePosition};
+
+use query::Queries;
+use store::Store;
+
+/// The analytics of one gate. Clones share everything.
+#[derive(Clone)]
+pub struct Analytics {
+    store: Arc<Store>,
+    queries: Arc<Queries>,
+    answer_rows_max: usize,
+    writer: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Analytics {
+    /// Opens the folder and begins to take the journal from `log`, until `shutdown` turns true or
+    /// its sender is dropped; [`Analytics::finished`] then waits for the last rows to be written.
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Io`] when the folder can't be used.
+    pub fn start(config: AnalyticsConfig, log: Arc<dyn Log>, shutdown: watch::Receiver<bool>) -> Result<Self> {
+        let store = Arc::new(Store::create(&absolute(&config.dir)?)?);
+        let analytics = Self::over(Arc::clone(&store), &config)?;
+        let task = tokio::spawn(writer::run(store, log, config, shutdown));
+        Ok(Self { writer: Arc::new(tokio::sync::Mutex::new(Some(task))), ..analytics })
+    }
+
+    /// Opens what lies in the folder, to ask only; no gate need run, nothing is changed.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Io`] when there is no such folder.
+    pub fn open_offline(dir: &Path) -> Result<Self> {
+        let dir = absolute(dir)?;
+        Self::over(Arc::new(Store::open(&dir)?), &AnalyticsConfig::new(dir))
+    }
+
+    fn over(store: Arc<Store>, config: &AnalyticsConfig) -> Result<Self> {
+        let queries = Arc::new(Queries::new(Arc::clone(&store), config)?);
+        Ok(Self { store, queries, answer_rows_max: config.answer_rows_max, writer: Arc::default() })
+    }
+
+    /// Answers one question whole.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Sql`] with DataFusion's message, [`AnalyticsError::ReadOnly`],
+    /// [`AnalyticsError::Forbidden`], [`AnalyticsError::Busy`], [`AnalyticsError::Timeout`],
+    /// [`AnalyticsError::Memory`], [`AnalyticsError::TooManyRows`], [`AnalyticsError::Query`].
+    pub async fn query(&self, sql: &str, role: Role) -> Result<QueryResult> {
+        let first = self.query_stream(sql, role).await?.collect(self.answer_rows_max).await;
+        match first {
+            // A file that does not read back is taken out of the way, and the rest answers.
+            Err(AnalyticsError::Query(_)) if self.queries.mend().await > 0 => {
+                self.query_stream(sql, role).await?.collect(self.answer_rows_max).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Answers one question as the rows are found: for answers of any size. Dropping the answer
+    /// stops the question.
+    ///
+    /// # Errors
+    /// As [`Analytics::query`].
+    pub async fn query_stream(&self, sql: &str, role: Role) -> Result<Answer> {
+        self.queries.ask(sql, role).await
+    }
+
+    /// How far the journal is taken: what queries see.
+    pub fn position(&self) -> JournalPosition {
+        self.store.position()
+    }
+
+    /// Writes what is in memory to files now.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Io`], [`AnalyticsError::Parquet`].
+    pub async fn flush(&self) -> Result<()> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || store.flush())
+            .await
+            .unwrap_or_else(|e| Err(AnalyticsError::Query(e.to_string())))
+    }
+
+    /// Waits until the writer has ended, after the shutdown was told.
+    pub async fn finished(&self) {
+        if let Some(task) = self.writer.lock().await.take() {
+            let _ = task.await; // a writer that panicked has said so
+        }
+    }
+}
+
+/// The folder with no relative part, as files are named to DataFusion.
+fn absolute(dir: &Path) -> Result<std::path::PathBuf> {
+    std::path::absolute(dir).map_err(AnalyticsError::io(dir))
+}

@@ -1,0 +1,473 @@
+//! The PostgreSQL protocol: `psql`, Grafana and other tools ask here.
+//!
+//! Built on pgwire's interfaces and datafusion-postgres' session. Their ready-made server lets
+//! everybody in, shares one catalogue and runs every statement; here a password (the account's
+//! token) is asked for, the account's role chooses the catalogue, only questions are answered, each
+//! within the time and the number that [`crate::AnalyticsConfig`] allows, and each sees all its
+//! tables at one instant.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::common::ParamValues;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_postgres::datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
+use datafusion_postgres::hooks::cursor::CursorStatementHook;
+use datafusion_postgres::hooks::set_show::SetShowHook;
+use datafusion_postgres::hooks::transactions::TransactionStatementHook;
+use datafusion_postgres::hooks::HookClient;
+use datafusion_postgres::pgwire::api::auth::{
+    finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata,
+    DefaultServerParameterProvider, LoginInfo, StartupHandler,
+};
+use datafusion_postgres::pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
+use datafusion_postgres::pgwire::api::portal::{Format, Portal};
+use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use datafusion_postgres::pgwire::api::results::{FieldInfo, Response};
+use datafusion_postgres::pgwire::api::stmt::QueryParser;
+use datafusion_postgres::pgwire::api::store::PortalStore;
+use datafusion_postgres::pgwire::api::{
+    ClientInfo, ClientPortalStore, ConnectionGuard, ConnectionHandle, ConnectionManager, ErrorHandler,
+    PgWireConnectionState, PgWireServerHandlers, PidSecretKeyGenerator, RandomPidSecretKeyGenerator, Type,
+};
+use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use datafusion_postgres::pgwire::messages::startup::Authentication;
+use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use datafusion_postgres::pgwire::tokio::process_socket;
+use datafusion_postgres::{DfSessionService, Parser, QueryHook};
+use futures::{Sink, SinkExt, StreamExt};
+use portgate_core::people::Role;
+use tokio::net::TcpListener;
+use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::error::{AnalyticsError, Result};
+use crate::query::{not_a_sql_question, questions_only, sight, Queries, Sight, CATALOG};
+use crate::telemetry::{self, RunningQuery};
+use crate::Analytics;
+
+/// Connections held at the same time.
+const CONNECTIONS_MAX: usize = 64;
+/// Pause after a failed accept (no file handles left, …).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Tells the role of the account `user` if `secret` is its token. May block (password hashing).
+pub type Authenticate = dyn Fn(&str, &str) -> Option<Role> + Send + Sync;
+
+impl Analytics {
+    /// Serves the PostgreSQL protocol on `address` until `shutdown` turns true or its sender is
+    /// dropped. Answers with the address it listens on (port 0: a free one).
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Io`] when it can't listen there; [`AnalyticsError::Query`] when the
+    /// catalogue for clients can't be set up.
+    pub async fn serve_postgres(
+        &self,
+        address: SocketAddr,
+        authenticate: Arc<Authenticate>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<(SocketAddr, JoinHandle<()>)> {
+        self.queries.offer_catalog()?;
+        let listener = TcpListener::bind(address).await.map_err(AnalyticsError::io(address.to_string()))?;
+        let bound = listener.local_addr().map_err(AnalyticsError::io(address.to_string()))?;
+        let listener = listener.into_std().map_err(AnalyticsError::io(address.to_string()))?;
+        let queries = Arc::clone(&self.queries);
+        let task = self.queries.runtime()?.spawn(async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve(listener, queries, authenticate, shutdown).await,
+                Err(e) => tracing::error!(error = %e, "the SQL port was lost"),
+            }
+        });
+        Ok((bound, task))
+    }
+}
+
+impl Queries {
+    /// The system catalogue that PostgreSQL's clients look into, once.
+    fn offer_catalog(&self) -> Result<()> {
+        for sight in [Sight::Clear, Sight::Masked] {
+            let base = self.base(sight);
+            if base.catalog(CATALOG).is_some_and(|c| c.schema("pg_catalog").is_none()) {
+                setup_pg_catalog(base, CATALOG, EmptyContextProvider)
+                    .map_err(|e| AnalyticsError::Query(e.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    queries: Arc<Queries>,
+    authenticate: Arc<Authenticate>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(ConnectionManager::new());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(e) => {
+                tracing::warn!(error = %e, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            telemetry::sign_in("too_many");
+            continue; // dropping the socket closes it
+        };
+        let service = Arc::new(Service {
+            queries: Arc::clone(&queries),
+            authenticate: Arc::clone(&authenticate),
+            connections: Arc::clone(&connections),
+            cancel: Arc::new(DefaultCancelHandler::new(Arc::clone(&connections))),
+            sight: OnceLock::new(),
+        });
+        let mut stop = shutdown.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            tokio::select! {
+                ended = process_socket(socket, None, Connection(service)) => {
+                    if let Err(e) = ended {
+                        tracing::debug!(error = %e, "a SQL connection broke off");
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+}
+
+/// The handlers of one connection.
+struct Connection(Arc<Service>);
+
+impl PgWireServerHandlers for Connection {
+    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
+        Arc::clone(&self.0)
+    }
+    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
+        Arc::clone(&self.0)
+    }
+    fn startup_handler(&self) -> Arc<impl StartupHandler> {
+        Arc::clone(&self.0)
+    }
+    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
+        Arc::clone(&self.0.cancel)
+    }
+    fn error_handler(&self) -> Arc<impl ErrorHandler> {
+        Arc::new(Errors)
+    }
+}
+
+struct Errors;
+
+impl ErrorHandler for Errors {
+    fn on_error<C: ClientInfo>(&self, _client: &C, error: &mut PgWireError) {
+        tracing::debug!(%error, "a SQL client is told of an error");
+    }
+}
+
+/// One connection: who it is, and its questions.
+struct Service {
+    queries: Arc<Queries>,
+    authenticate: Arc<Authenticate>,
+    connections: Arc<ConnectionManager>,
+    cancel: Arc<DefaultCancelHandler>,
+    sight: OnceLock<Sight>,
+}
+
+fn refused(code: &str, message: impl Into<String>) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".into(), code.into(), message.into())))
+}
+
+impl From<AnalyticsError> for PgWireError {
+    fn from(e: AnalyticsError) -> Self {
+        let code = match &e {
+            AnalyticsError::Sql(_) => "42601",
+            AnalyticsError::ReadOnly(_) => "25006",
+            AnalyticsError::Forbidden(_) => "42501",
+            AnalyticsError::Timeout { .. } => "57014",
+            AnalyticsError::Memory(_) => "53200",
+            AnalyticsError::Busy { .. } => "53300",
+            AnalyticsError::TooManyRows { .. } => "54000",
+            _ => "XX000",
+        };
+        refused(code, e.to_string())
+    }
+}
+
+#[async_trait]
+impl StartupHandler for Service {
+    async fn on_startup<C>(&self, client: &mut C, message: PgWireFrontendMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        match message {
+            PgWireFrontendMessage::Startup(ref startup) => {
+                protocol_negotiation(client, startup).await?;
+                save_startup_parameters_to_metadata(client, startup);
+                client.set_state(PgWireConnectionState::AuthenticationInProgress);
+                client
+                    .send(PgWireBackendMessage::Authentication(Authentication::CleartextPassword))
+                    .await?;
+            }
+            PgWireFrontendMessage::PasswordMessageFamily(password) => {
+                let secret = password.into_password()?.password;
+                let user = LoginInfo::from_client_info(client).user().unwrap_or_default().to_owned();
+                let (check, name) = (Arc::clone(&self.authenticate), user.clone());
+                let role = tokio::task::spawn_blocking(move || check(&name, &secret)).await.ok().flatten();
+                let Some(role) = role else {
+                    telemetry::sign_in("refused");
+                    return Err(PgWireError::InvalidPassword(user));
+                };
+                let seen = sight(role).inspect_err(|_| telemetry::sign_in("forbidden"))?;
+                if self.sight.set(seen).is_err() {
+                    return Err(refused("08P01", "signed in already"));
+                }
+                telemetry::sign_in("ok");
+                let (pid, key) = RandomPidSecretKeyGenerator::default().generate(client);
+                client.set_pid_and_secret_key(pid, key.clone());
+                let (handle, guard) = self.connections.register(pid, key);
+                client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);
+                client.session_extensions().insert::<ConnectionGuard>(guard);
+                let mut parameters = DefaultServerParameterProvider::default();
+                parameters.is_superuser = false;
+                parameters.default_transaction_read_only = true;
+                parameters.time_zone = "Asia/Shanghai".into();
+                finish_authentication(client, &parameters).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    /// A session that sees all tables as of now, through the eyes of the one signed in.
+    fn session(&self) -> PgWireResult<DfSessionService> {
+        let sight = *self.sight.get().ok_or_else(|| refused("28000", "not signed in"))?;
+        let hooks: Vec<Arc<dyn QueryHook>> = vec![
+            Arc::new(QuestionsOnly),
+            Arc::new(CursorStatementHook),
+            Arc::new(SetShowHook),
+            Arc::new(TransactionStatementHook),
+        ];
+        Ok(DfSessionService::new_with_hooks(Arc::new(self.queries.session(sight)), hooks))
+    }
+
+    /// Runs `work` and whatever rows it answers within the time a question has.
+    async fn within_bounds<T>(
+        &self,
+        work: impl Future<Output = PgWireResult<T>>,
+        bound: impl FnOnce(T, Bounds) -> T,
+    ) -> PgWireResult<T> {
+        let permit = self.queries.admit()?;
+        let mut running = RunningQuery::begin();
+        let deadline = tokio::time::Instant::now() + self.queries.timeout();
+        let seconds = self.queries.timeout().as_secs();
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(Ok(done)) => {
+                running.outcome = "ok";
+                Ok(bound(done, Bounds { deadline, seconds, running, _permit: permit }))
+            }
+            Ok(Err(e)) => {
+                running.outcome = "failed";
+                Err(e)
+            }
+            Err(_) => {
+                running.outcome = "timeout";
+                Err(AnalyticsError::Timeout { seconds }.into())
+            }
+        }
+    }
+}
+
+/// Held until the last row of an answer is sent.
+struct Bounds {
+    deadline: tokio::time::Instant,
+    seconds: u64,
+    running: RunningQuery,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The answer, ended with an error when its time is over.
+fn bounded(response: Response, bounds: Arc<parking_lot::Mutex<Bounds>>) -> Response {
+    match response {
+        Response::Query(mut answer) => {
+            let rows = std::mem::replace(&mut answer.data_rows, Box::pin(futures::stream::empty()));
+            let (deadline, seconds) = {
+                let bounds = bounds.lock();
+                (bounds.deadline, bounds.seconds)
+            };
+            answer.data_rows = Box::pin(futures::stream::unfold(Some((rows, bounds)), move |state| async move {
+                let (mut rows, bounds) = state?;
+                match tokio::time::timeout_at(deadline, rows.next()).await {
+                    Ok(Some(row)) => {
+                        if row.is_err() {
+                            bounds.lock().running.outcome = "failed";
+                        }
+                        Some((row, Some((rows, bounds))))
+                    }
+                    Ok(None) => None,
+                    Err(_) => {
+                        bounds.lock().running.outcome = "timeout";
+                        Some((Err(AnalyticsError::Timeout { seconds }.into()), None))
+                    }
+                }
+            }));
+            Response::Query(answer)
+        }
+        other => other,
+    }
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Service {
+    async fn do_query<C>(&self, client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let session = self.session()?;
+        let work = SimpleQueryHandler::do_query(&session, client, query);
+        self.within_bounds(work, |responses, bounds| {
+            let bounds = Arc::new(parking_lot::Mutex::new(bounds));
+            responses.into_iter().map(|r| bounded(r, Arc::clone(&bounds))).collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl ExtendedQueryHandler for Service {
+    type Statement = (String, Option<(Statement, LogicalPlan)>);
+    type QueryParser = SessionParser;
+
+    fn query_parser(&self) -> Arc<Self::QueryParser> {
+        Arc::new(SessionParser(self.session().map(|s| ExtendedQueryHandler::query_parser(&s)).ok()))
+    }
+
+    async fn do_query<C>(
+        &self,
+        client: &mut C,
+        portal: &Portal<Self::Statement>,
+        max_rows: usize,
+    ) -> PgWireResult<Response>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Self::Statement>,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let session = self.session()?;
+        let work = ExtendedQueryHandler::do_query(&session, client, portal, max_rows);
+        self.within_bounds(work, |response, bounds| {
+            bounded(response, Arc::new(parking_lot::Mutex::new(bounds)))
+        })
+        .await
+    }
+}
+
+/// datafusion-postgres' parser over the session of the one signed in.
+struct SessionParser(Option<Arc<Parser>>);
+
+impl SessionParser {
+    fn inner(&self) -> PgWireResult<&Arc<Parser>> {
+        self.0.as_ref().ok_or_else(|| refused("28000", "not signed in"))
+    }
+}
+
+#[async_trait]
+impl QueryParser for SessionParser {
+    type Statement = (String, Option<(Statement, LogicalPlan)>);
+
+    async fn parse_sql<C>(&self, client: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Self::Statement>>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        self.inner()?.parse_sql(client, sql, types).await
+    }
+
+    fn get_parameter_types(&self, statement: &Self::Statement) -> PgWireResult<Vec<Type>> {
+        self.inner()?.get_parameter_types(statement)
+    }
+
+    fn get_result_schema(&self, statement: &Self::Statement, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+        self.inner()?.get_result_schema(statement, format)
+    }
+}
+
+/// The first hook: nothing but questions, and what clients say around them.
+#[derive(Debug)]
+struct QuestionsOnly;
+
+impl QuestionsOnly {
+    fn check(statement: &Statement) -> PgWireResult<()> {
+        let around = matches!(
+            statement,
+            Statement::Set(_)
+                | Statement::ShowStatus { .. }
+                | Statement::ShowCatalogs { .. }
+                | Statement::StartTransaction { .. }
+                | Statement::Commit { .. }
+                | Statement::Rollback { .. }
+                | Statement::Declare { .. }
+                | Statement::Fetch { .. }
+                | Statement::Close { .. }
+                | Statement::Deallocate { .. }
+                | Statement::Discard { .. }
+        );
+        match not_a_sql_question(statement) {
+            Some(word) if !around => Err(AnalyticsError::ReadOnly(word).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl QueryHook for QuestionsOnly {
+    async fn handle_simple_query(
+        &self,
+        statement: &Statement,
+        _session: &SessionContext,
+        _client: &mut dyn HookClient,
+    ) -> Option<PgWireResult<Response>> {
+        Self::check(statement).err().map(Err)
+    }
+
+    async fn handle_extended_parse_query(
+        &self,
+        statement: &Statement,
+        _session: &SessionContext,
+        _client: &(dyn ClientInfo + Send + Sync),
+    ) -> Option<PgWireResult<LogicalPlan>> {
+        Self::check(statement).err().map(Err)
+    }
+
+    async fn handle_extended_query(
+        &self,
+        statement: &Statement,
+        plan: &LogicalPlan,
+        _params: &ParamValues,
+        _session: &SessionContext,
+        _client: &mut dyn HookClient,
+    ) -> Option<PgWireResult<Response>> {
+        let checked = Self::check(statement)
+            .and_then(|()| questions_only().verify_plan(plan).map_err(|e| AnalyticsError::ReadOnly(e.to_string()).into()));
+        checked.err().map(Err)
+    }
+}

@@ -1,0 +1,451 @@
+//! Questions: one DataFusion catalogue for those who may see plates, one for those who may not.
+//!
+//! Architecture invariant: who sees masked plates can't reach the clear ones. The tables and views
+//! of that catalogue are plans with the masking in them; the tables beneath have no name there.
+//! Questions run on threads of their own, so that a scan takes no lane's time.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray, StringViewBuilder};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::{provider_as_source, ViewTable};
+use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::{
+    create_udf, ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Volatility,
+};
+use datafusion::prelude::{col, lit, DataFrame, SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement as DfStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures::{Stream, StreamExt};
+use portgate_core::people::Role;
+use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
+
+use crate::config::AnalyticsConfig;
+use crate::error::{AnalyticsError, Result};
+use crate::provider::LiveTable;
+use crate::store::Store;
+use crate::tables::{self, Kind, TIME_ZONE};
+use crate::telemetry::RunningQuery;
+use crate::views;
+
+/// Name of the catalogue (to PostgreSQL's clients: the database).
+pub const CATALOG: &str = "portgate";
+/// Name of its schema.
+pub const SCHEMA: &str = "public";
+/// Batches on their way to the one who asked.
+const BATCHES_AHEAD: usize = 4;
+
+/// What a role may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Everything.
+    Clear,
+    /// Plates masked, people's words withheld.
+    Masked,
+}
+
+/// What the role may see.
+///
+/// # Errors
+/// [`AnalyticsError::Forbidden`]: a device asks nothing.
+pub fn sight(role: Role) -> Result<Sight> {
+    match role {
+        Role::Analyst => Ok(Sight::Masked),
+        Role::Guard | Role::Supervisor | Role::Security | Role::Registrar | Role::Customs | Role::Administrator => {
+            Ok(Sight::Clear)
+        }
+        Role::Device => Err(AnalyticsError::Forbidden(Role::Device.as_str())),
+    }
+}
+
+/// Answers questions.
+pub struct Queries {
+    store: Arc<Store>,
+    clear: SessionContext,
+    masked: SessionContext,
+    running: Arc<Semaphore>,
+    queries_max: usize,
+    timeout: Duration,
+    threads: Threads,
+}
+
+/// The threads questions run on; given up, not waited for, when the last handle goes.
+struct Threads(Option<tokio::runtime::Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Queries {
+    /// The catalogues over the store.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Query`] when DataFusion can't be set up.
+    pub fn new(store: Arc<Store>, config: &AnalyticsConfig) -> Result<Self> {
+        let clear = context(config)?;
+        let masked = context(config)?;
+        register(&store, &clear, &masked)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.query_threads.max(1))
+            .thread_name("portgate-sql")
+            .enable_all()
+            .build()
+            .map_err(|e| AnalyticsError::Query(format!("no threads for queries: {e}")))?;
+        Ok(Self {
+            store,
+            clear,
+            masked,
+            running: Arc::new(Semaphore::new(config.queries_max)),
+            queries_max: config.queries_max,
+            timeout: config.query_timeout,
+            threads: Threads(Some(runtime)),
+        })
+    }
+
+    /// The threads questions run on.
+    pub fn runtime(&self) -> Result<&tokio::runtime::Runtime> {
+        self.threads.0.as_ref().ok_or_else(|| AnalyticsError::Query("analytics is closed".into()))
+    }
+
+    /// The longest time of a question.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The catalogue of those who may see that much.
+    pub fn base(&self, sight: Sight) -> &SessionContext {
+        match sight {
+            Sight::Clear => &self.clear,
+            Sight::Masked => &self.masked,
+        }
+    }
+
+    /// A session that sees all tables as of now.
+    pub fn session(&self, sight: Sight) -> SessionContext {
+        let mut state = self.base(sight).state();
+        state.config_mut().set_extension(Arc::new(self.store.snapshot()));
+        SessionContext::new_with_state(state)
+    }
+
+    /// Room for one more question.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Busy`].
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.running)
+            .try_acquire_owned()
+            .map_err(|_| AnalyticsError::Busy { running: self.queries_max })
+    }
+
+    /// Begins to answer; the rows come as they are found. Dropping the answer stops the question.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Sql`] with DataFusion's message, [`AnalyticsError::ReadOnly`],
+    /// [`AnalyticsError::Busy`], [`AnalyticsError::Timeout`], [`AnalyticsError::Memory`].
+    pub async fn ask(&self, sql: &str, role: Role) -> Result<Answer> {
+        let sight = sight(role)?;
+        let permit = self.admit()?;
+        let running = RunningQuery::begin();
+        let deadline = Instant::now() + self.timeout;
+        let session = self.session(sight);
+        let sql = sql.to_owned();
+        let (to, batches) = mpsc::channel(BATCHES_AHEAD);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let seconds = self.timeout.as_secs();
+        let task = self.runtime()?.spawn(async move {
+            let _permit = permit;
+            let mut running = running; // the whole of it: it counts as running until dropped
+            let work = async {
+                let begun = match plan(&session, &sql).await {
+                    Ok(frame) => frame.execute_stream().await.map_err(AnalyticsError::from),
+                    Err(e) => Err(e),
+                };
+                let mut stream = match begun {
+                    Ok(stream) => {
+                        let _ = tell.send(Ok(stream.schema())); // the asker may be gone; the next send tells
+                        stream
+                    }
+                    Err(e) => {
+                        running.outcome = e.code();
+                        let _ = tell.send(Err(e));
+                        return;
+                    }
+                };
+                running.outcome = "ok";
+                while let Some(batch) = stream.next().await {
+                    let batch = batch.map_err(AnalyticsError::from);
+                    if let Err(e) = &batch {
+                        running.outcome = e.code();
+                    }
+                    let failed = batch.is_err();
+                    if to.send(batch).await.is_err() {
+                        running.outcome = "given_up";
+                        return;
+                    }
+                    if failed {
+                        return;
+                    }
+                }
+            };
+            if tokio::time::timeout_at(deadline.into(), work).await.is_err() {
+                running.outcome = "timeout";
+                let _ = to.try_send(Err(AnalyticsError::Timeout { seconds }));
+            }
+        });
+        let guard = AbortOnDrop(task);
+        let schema = told.await.map_err(|_| AnalyticsError::Timeout { seconds })??;
+        Ok(Answer { schema, batches, deadline, seconds, _guard: guard })
+    }
+
+    /// After a failed read: names and puts aside the files that do not read back. Answers how many.
+    pub async fn mend(&self) -> usize {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || store.verify(true)).await.unwrap_or(0)
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An answer on its way: a schema, and batches as they are found.
+pub struct Answer {
+    schema: SchemaRef,
+    batches: mpsc::Receiver<Result<RecordBatch>>,
+    deadline: Instant,
+    seconds: u64,
+    _guard: AbortOnDrop,
+}
+
+impl Answer {
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// All of it, if it has no more than `max` rows.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::TooManyRows`], and whatever stops the question on the way.
+    pub async fn collect(mut self, max: usize) -> Result<QueryResult> {
+        let mut result = QueryResult { schema: self.schema(), batches: Vec::new() };
+        let mut rows = 0;
+        while let Some(batch) = self.next().await {
+            let batch = batch?;
+            rows += batch.num_rows();
+            if rows > max {
+                return Err(AnalyticsError::TooManyRows { max });
+            }
+            result.batches.push(batch);
+        }
+        // A question stopped for its time may have found no room to say so.
+        if Instant::now() >= self.deadline {
+            return Err(AnalyticsError::Timeout { seconds: self.seconds });
+        }
+        Ok(result)
+    }
+}
+
+impl Stream for Answer {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.batches.poll_recv(cx)
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct QueryResult {
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl QueryResult {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// The plan of one question; anything but a question is refused.
+async fn plan(session: &SessionContext, sql: &str) -> Result<DataFrame> {
+    let state = session.state();
+    let dialect = state.config().options().sql_parser.dialect;
+    let statement = state.sql_to_statement(sql.trim().trim_end_matches(';'), &dialect).map_err(sql_error)?;
+    if let Some(word) = not_a_question(&statement) {
+        return Err(AnalyticsError::ReadOnly(word));
+    }
+    let plan = state.statement_to_plan(statement).await.map_err(sql_error)?;
+    questions_only().verify_plan(&plan).map_err(|e| AnalyticsError::ReadOnly(e.strip_backtrace()))?;
+    session.execute_logical_plan(plan).await.map_err(sql_error)
+}
+
+/// What DataFusion lets a plan hold here.
+pub(crate) fn questions_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// The first word of a statement that is no question.
+fn not_a_question(statement: &DfStatement) -> Option<String> {
+    match statement {
+        DfStatement::Statement(inner) => not_a_sql_question(inner),
+        DfStatement::Explain(explain) => not_a_question(&explain.statement),
+        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => {
+            Some(first_word(&statement.to_string()))
+        }
+    }
+}
+
+/// The first word of a statement that is no question.
+pub(crate) fn not_a_sql_question(statement: &Statement) -> Option<String> {
+    match statement {
+        Statement::Query(_)
+        | Statement::ExplainTable { .. }
+        | Statement::ShowVariable { .. }
+        | Statement::ShowTables { .. }
+        | Statement::ShowColumns { .. }
+        | Statement::ShowFunctions { .. } => None,
+        Statement::Explain { statement, .. } => not_a_sql_question(statement),
+        other => Some(first_word(&other.to_string())),
+    }
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace().next().unwrap_or_default().to_uppercase()
+}
+
+/// DataFusion's message, with the place where it knows it.
+fn sql_error(e: DataFusionError) -> AnalyticsError {
+    let place = e.diagnostic().and_then(|d| d.span).map(|s| (s.start.line, s.start.column));
+    match (AnalyticsError::from(e), place) {
+        (AnalyticsError::Sql(message), Some((line, column))) => {
+            AnalyticsError::Sql(format!("{message} (at line {line}, column {column})"))
+        }
+        (AnalyticsError::Query(message), _) => AnalyticsError::Sql(message),
+        (e, _) => e,
+    }
+}
+
+fn context(config: &AnalyticsConfig) -> Result<SessionContext> {
+    let mut session = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(true)
+        .with_information_schema(true)
+        .with_target_partitions(config.query_threads.max(1));
+    {
+        let options = session.options_mut();
+        options.execution.time_zone = Some(TIME_ZONE.to_owned());
+        options.execution.parquet.pushdown_filters = true;
+        options.execution.parquet.reorder_filters = true;
+        options.sql_parser.collect_spans = true;
+    }
+    let pool = TrackConsumersPool::new(
+        FairSpillPool::new(config.query_memory_bytes),
+        std::num::NonZeroUsize::MIN.saturating_add(2),
+    );
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(
+            DiskManagerBuilder::default()
+                .with_mode(DiskManagerMode::OsTmpDirectory)
+                .with_max_temp_directory_size(config.query_spill_bytes),
+        )
+        .build_arc()?;
+    let state =
+        SessionStateBuilder::new().with_config(session).with_runtime_env(runtime).with_default_features().build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// Tables and views of both catalogues.
+fn register(store: &Arc<Store>, clear: &SessionContext, masked: &SessionContext) -> Result<()> {
+    let mask = mask_udf();
+    for (index, table) in tables::ALL.iter().enumerate() {
+        let provider: Arc<dyn TableProvider> = Arc::new(LiveTable::new(Arc::clone(store), index, table));
+        clear.register_table(table.name, Arc::clone(&provider))?;
+        let scan = LogicalPlanBuilder::scan(table.name, provider_as_source(provider), None)?.build()?;
+        let kinds: Vec<(&str, Kind)> = table.columns.iter().map(|c| (c.name, c.kind)).collect();
+        masked.register_table(table.name, Arc::new(view(scan, &kinds, &mask)?))?;
+    }
+    for spec in views::ALL {
+        let plan = futures::executor::block_on(clear.state().create_logical_plan(spec.sql))?;
+        clear.register_table(spec.name, Arc::new(ViewTable::new(plan.clone(), None)))?;
+        let kinds: Vec<(&str, Kind)> = spec
+            .columns
+            .iter()
+            .map(|(name, _)| (*name, if *name == "plate" { Kind::Plate } else { Kind::Text }))
+            .collect();
+        masked.register_table(spec.name, Arc::new(view(plan, &kinds, &mask)?))?;
+    }
+    Ok(())
+}
+
+/// The plan with plates masked and people's words left out.
+fn view(plan: LogicalPlan, columns: &[(&str, Kind)], mask: &ScalarUDF) -> DfResult<ViewTable> {
+    let shown: Vec<Expr> = columns
+        .iter()
+        .map(|(name, kind)| match kind {
+            Kind::Plate => mask.call(vec![col(*name)]).alias(*name),
+            Kind::Words => lit(ScalarValue::Utf8View(None)).alias(*name),
+            Kind::Text | Kind::Bool | Kind::Int | Kind::Float | Kind::Time | Kind::Texts => col(*name),
+        })
+        .collect();
+    Ok(ViewTable::new(LogicalPlanBuilder::from(plan).project(shown)?.build()?, None))
+}
+
+fn mask_udf() -> ScalarUDF {
+    create_udf(
+        "mask_plate",
+        vec![DataType::Utf8View],
+        DataType::Utf8View,
+        Volatility::Immutable,
+        Arc::new(|args: &[ColumnarValue]| {
+            let array = match args.first() {
+                Some(ColumnarValue::Array(array)) => Arc::clone(array),
+                Some(ColumnarValue::Scalar(scalar)) => scalar.to_array()?,
+                None => return Err(DataFusionError::Internal("mask_plate takes one value".into())),
+            };
+            let texts = array
+                .as_any()
+                .downcast_ref::<StringViewArray>()
+                .ok_or_else(|| DataFusionError::Internal(format!("mask_plate takes text, not {}", array.data_type())))?;
+            let mut out = StringViewBuilder::with_capacity(texts.len());
+            for text in texts {
+                out.append_option(text.map(mask_plate));
+            }
+            Ok(ColumnarValue::Array(Arc::new(out.finish()) as ArrayRef))
+        }),
+    )
+}
+
+/// 苏G12345 → 苏G1***5: enough to tell vehicles of a page apart, not to look one up.
+pub fn mask_plate(plate: &str) -> String {
+    let characters: Vec<char> = plate.chars().collect();
+    match characters.as_slice() {
+        [] => String::new(),
+        [a, b, c, _, _, .., z] => format!("{a}{b}{c}***{z}"),
+        [a, ..] => format!("{a}***"),
+    }
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;
