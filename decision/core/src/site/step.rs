@@ -289,7 +289,9 @@ impl Run<'_> {
         let bound = bound.and_then(|e| e.value.get("plate").and_then(|p| p.as_str()).map(str::to_owned));
         let Some(bound) = bound else { return Ok(current.authorisation.is_some() && behind.is_some()) };
         let is = |a: &Approach| a.inputs.plate_read.as_ref().is_some_and(|p| normalise(&p.text) == bound);
-        Ok(behind.is_some_and(is) && !is(current) || current.authorisation.is_some() && !is(current))
+        // While the barrier has not moved yet, a strange card is a doubt about the vehicle before it.
+        let through = current.authorisation.as_ref().is_some_and(|a| a.executed);
+        Ok(!is(current) && (through || behind.is_some_and(is)))
     }
 
     pub(super) fn decide(&self, place: &Place, approach: &Approach) -> Outcome {
