@@ -1,6 +1,6 @@
 //! Finds plates: where they are, by their four corners, and whether they carry one line or two.
 
-use opencv::core::{Mat, MatTraitConst, Rect, Size};
+use opencv::core::{Mat, MatTraitConst, Rect, Size, ToInputArray};
 use opencv::imgproc::{resize, INTER_AREA, INTER_LINEAR};
 
 use crate::decode::Pixels;
@@ -90,15 +90,17 @@ fn tiles(width: i32, height: i32, shape: &DetectorShape) -> Vec<Rect> {
 
 /// The picture scaled by one factor to fit, at the top left, the rest grey; and the two factors
 /// as they came out after rounding.
-fn letterbox(view: &impl MatTraitConst, shape: &DetectorShape) -> Result<(Vec<f32>, [f64; 2]), LprError> {
+fn letterbox(
+    view: &(impl MatTraitConst + ToInputArray),
+    shape: &DetectorShape,
+) -> Result<(Vec<f32>, [f64; 2]), LprError> {
     let (w, h) = (f64::from(view.cols()), f64::from(view.rows()));
     let scale = (shape.width as f64 / w).min(shape.height as f64 / h).min(ENLARGE_MAX);
     let side = |v: f64, max: usize| ((v * scale).round() as i32).clamp(1, max as i32);
     let size = Size::new(side(w, shape.width), side(h, shape.height));
     let mut small = Mat::default();
-    let view = Mat::roi(view, Rect::new(0, 0, view.cols(), view.rows()))?;
     let how = if scale < 0.75 { INTER_AREA } else { INTER_LINEAR };
-    resize(&view, &mut small, size, 0.0, 0.0, how)?;
+    resize(view, &mut small, size, 0.0, 0.0, how)?;
     let mut input = vec![PADDING; 3 * shape.width * shape.height];
     fill(&mut input, &small, 0, shape.width, shape.height)?;
     Ok((input, [f64::from(size.width) / w, f64::from(size.height) / h]))

@@ -106,6 +106,16 @@ pub(crate) struct RecogniserShape {
 const CHANNELS: [&str; 10] =
     ["one_line", "two_line", "tl_x", "tl_y", "tr_x", "tr_y", "br_x", "br_y", "bl_x", "bl_y"];
 
+/// Gives the content of a model's file.
+type ReadFile<'a> = dyn Fn(&Path) -> Result<Vec<u8>, LprError> + 'a;
+
+/// The published models, compiled in, so that the program needs no folder beside it.
+const BUILT_IN: [(&str, &[u8]); 3] = [
+    ("manifest.json", include_bytes!("../../models/manifest.json")),
+    ("detector.onnx", include_bytes!("../../models/detector.onnx")),
+    ("recogniser.onnx", include_bytes!("../../models/recogniser.onnx")),
+];
+
 /// Both networks, ready to run from any thread.
 pub struct Models {
     detector: Network,
@@ -122,7 +132,24 @@ impl Models {
     /// # Errors
     /// [`LprError`] naming the file and what would be right.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self, LprError> {
-        let folder = folder.as_ref();
+        Self::load_with(folder.as_ref(), &read)
+    }
+
+    /// The models this program was built with.
+    ///
+    /// # Errors
+    /// [`LprError`], as for a folder; the build's tests see to it that there is none.
+    pub fn built_in() -> Result<Self, LprError> {
+        Self::load_with(Path::new("built-in"), &|path| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            match BUILT_IN.iter().find(|(own, _)| *own == name) {
+                Some((_, bytes)) => Ok(bytes.to_vec()),
+                None => Err(LprError::ModelFile { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() }),
+            }
+        })
+    }
+
+    fn load_with(folder: &Path, read: &ReadFile<'_>) -> Result<Self, LprError> {
         let path = folder.join("manifest.json");
         let wrong = |reason: String| LprError::Manifest { path: path.clone(), reason };
         let manifest: Manifest = serde_json::from_slice(&read(&path)?)
@@ -132,10 +159,10 @@ impl Models {
 
         let cells = [d.input[1] / d.stride, d.input[2] / d.stride];
         let detector =
-            Network::load(folder, &d.file, &d.sha256, d.input, &[&[1, CHANNELS.len(), cells[0], cells[1]]])?;
+            Network::load(folder, read, &d.file, &d.sha256, d.input, &[&[1, CHANNELS.len(), cells[0], cells[1]]])?;
         let alphabet: Vec<char> = r.alphabet.chars().collect();
         let outputs: [&[usize]; 2] = [&[1, r.columns, alphabet.len()], &[1, r.kinds.len()]];
-        let recogniser = Network::load(folder, &r.file, &r.sha256, r.input, &outputs)?;
+        let recogniser = Network::load(folder, read, &r.file, &r.sha256, r.input, &outputs)?;
 
         let id = hex::encode(Sha256::digest(format!("{} {}", d.sha256, r.sha256)));
         let allowed = [false, true].map(|two| r.kinds.iter().map(|k| is_two_line(*k) == two).collect());
@@ -248,6 +275,7 @@ struct Network {
 impl Network {
     fn load(
         folder: &Path,
+        read: &ReadFile<'_>,
         file: &str,
         sha256: &str,
         input: [usize; 3],

@@ -1,12 +1,12 @@
 //! A plate, cut out by its four corners, as the recogniser wants to see it.
 
-use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size, Vec3b, BORDER_REPLICATE};
+use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size, ToInputArray, Vec3b, VecN, BORDER_REPLICATE};
 use opencv::imgproc::{resize, warp_perspective, INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP};
 
 use crate::decode::Pixels;
 use crate::error::LprError;
 use crate::geometry::{unit_to_quad, Bounds, Homography, Quad};
-use crate::models::{Models, Region};
+use crate::models::{Layout, Models, RecogniserShape, Region};
 
 /// A source larger than the input by more than this is shrunk first, so that nothing aliases.
 const SHRINK_FROM: f64 = 1.8;
@@ -37,25 +37,33 @@ pub(crate) fn crop(
     let quad = quad.map(|[x, y]| [x - f64::from(roi.x), y - f64::from(roi.y)]);
 
     let shrink = (quad.width() / shape.width as f64).min(quad.height() / shape.height as f64);
-    let mut small = Mat::default();
-    let (view, quad): (&dyn MatTraitConst, Quad) = if shrink > SHRINK_FROM {
+    let input = if shrink > SHRINK_FROM {
         let side = |v: i32| ((f64::from(v) / shrink).round() as i32).max(1);
         let size = Size::new(side(roi.width), side(roi.height));
+        let mut small = Mat::default();
         resize(&view, &mut small, size, 0.0, 0.0, INTER_AREA)?;
         let factor = [f64::from(size.width) / f64::from(roi.width), f64::from(size.height) / f64::from(roi.height)];
-        (&small, quad.map(|[x, y]| [x * factor[0], y * factor[1]]))
+        planes(shape, layout, &small, &quad.map(|[x, y]| [x * factor[0], y * factor[1]]))?
     } else {
-        (&view, quad)
+        planes(shape, layout, &view, &quad)?
     };
-    let Some(to_picture) = unit_to_quad(&quad) else { return Ok(None) };
+    Ok(input.map(|input| Crop { sharpness: sharpness(&input, shape.width, shape.height), input }))
+}
 
+/// The recogniser's input for the plate between these corners of a view.
+fn planes(
+    shape: &RecogniserShape,
+    layout: &Layout,
+    view: &impl ToInputArray,
+    quad: &Quad,
+) -> Result<Option<Vec<f32>>, LprError> {
+    let Some(to_picture) = unit_to_quad(quad) else { return Ok(None) };
     let mut input = vec![0f32; 3 * shape.height * shape.width];
     for region in &layout.regions {
         let part = warp(view, &to_picture, region, shape.height)?;
         fill(&mut input, &part, region.left, shape.width, shape.height)?;
     }
-    let sharpness = sharpness(&input, shape.width, shape.height);
-    Ok(Some(Crop { input, sharpness }))
+    Ok(Some(input))
 }
 
 /// The part of the picture that the plate's regions can reach.
@@ -75,7 +83,7 @@ fn surroundings(pixels: &Pixels, quad: &Quad) -> Option<Rect> {
 }
 
 fn warp(
-    view: &dyn MatTraitConst,
+    view: &impl ToInputArray,
     to_picture: &Homography,
     region: &Region,
     height: usize,
@@ -99,9 +107,8 @@ fn warp(
     let m = Mat::from_slice_2d(&m)?;
     let mut out = Mat::default();
     let size = Size::new(region.width as i32, height as i32);
-    let view = opencv::core::Mat::roi(view, Rect::new(0, 0, view.cols(), view.rows()))?;
     warp_perspective(
-        &view,
+        view,
         &mut out,
         &m,
         size,
@@ -137,7 +144,7 @@ pub(crate) fn fill(
         let from = y as usize * width + left;
         let to = (from + row.len()).min((y as usize + 1) * width);
         let planes = r[from..to].iter_mut().zip(&mut g[from..to]).zip(&mut b[from..to]);
-        for (((r, g), b), Vec3b([pb, pg, pr])) in planes.zip(row) {
+        for (((r, g), b), VecN([pb, pg, pr])) in planes.zip(row) {
             (*r, *g, *b) = (f32::from(*pr), f32::from(*pg), f32::from(*pb));
         }
     }

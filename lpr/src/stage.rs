@@ -134,7 +134,7 @@ pub async fn run_with(
         tokio::select! {
             biased;
             // A sender that is gone means the program ends as well.
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = async { let _ = shutdown.wait_for(|stop| *stop).await; } => break,
             Some(done) = works.join_next() => {
                 if let Ok(done) = done {
                     stage.done(done).await?;
