@@ -221,7 +221,7 @@ def main():
     state_path = args.cache / f"detector-{args.stage}.state"
     step = 0
     if state_path.exists():
-        s = torch.load(state_path, map_location="cpu")
+        s = torch.load(state_path, map_location="cpu", weights_only=False)
         net.load_state_dict(s["net"]); ema.load_state_dict(s["ema"]); opt.load_state_dict(s["opt"])
         step = s["step"]
     elif args.start:
@@ -247,7 +247,7 @@ def main():
         t = [torch.from_numpy(np.stack(a)) for a in zip(*(targets(d[1], d[2]) for d in drawn))]
         warm = min(1.0, (step + 1) / 200)
         for group in opt.param_groups:
-            group["lr"] = args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6
+            group["lr"] = float(args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = net(x)
         focal, corners = loss_of(out, *t)
@@ -264,9 +264,10 @@ def main():
         if step % 100 == 0:
             print(f"{step} focal {shown[0] / 100:.3f} corners {shown[1] / 100:.3f} {time.time() - began:.0f}s", flush=True)
             shown[:] = 0
-        if step % 500 == 0 or step == args.steps:
+        if step % 100 == 0 or step == args.steps:
             torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state_dict(), "step": step}, state_path)
             torch.save({"ema": ema.state_dict(), "step": step}, args.cache / "detector.pt")
+        if step % 500 == 0 or step == args.steps:
             print(step, validate(ema, check), flush=True)
 
 

@@ -2,7 +2,7 @@
 
     python train_recogniser.py --cache DIR --steps N [--real --data DIR] [--from FILE]
 
-Resumable: every 500 steps the state goes to `<cache>/recogniser-<stage>.state`; a finished stage
+Resumable: every 100 steps the state goes to `<cache>/recogniser-<stage>.state`; a finished stage
 leaves `<cache>/recogniser.pt`, which export.py reads. Per-column cross-entropy from the known
 character centres gets it going; CTC joins later and settles the columns in between.
 """
@@ -167,7 +167,7 @@ def main():
     state_path = args.cache / f"recogniser-{args.stage}.state"
     step = 0
     if state_path.exists():
-        s = torch.load(state_path, map_location="cpu")
+        s = torch.load(state_path, map_location="cpu", weights_only=False)
         net.load_state_dict(s["net"]); ema.load_state_dict(s["ema"]); opt.load_state_dict(s["opt"])
         step = s["step"]
     elif args.start:
@@ -191,7 +191,7 @@ def main():
         x = (x * gain + 8 * torch.randn(len(x), 3, 1, 1)).clamp_(0, 255)
         warm = min(1.0, (step + 1) / 200)
         for group in opt.param_groups:
-            group["lr"] = args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6
+            group["lr"] = float(args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             chars, kind = net(x)
         chars, kind = chars.float(), kind.float()
@@ -218,9 +218,10 @@ def main():
             print(f"{step} loss {shown / 100:.4f} {time.time() - began:.0f}s chunks {len(data.parts)}", flush=True)
             shown = 0.0
             data.refresh()
-        if step % 500 == 0 or step == args.steps:
+        if step % 100 == 0 or step == args.steps:
             torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state_dict(), "step": step}, state_path)
             torch.save({"ema": ema.state_dict(), "step": step}, args.cache / "recogniser.pt")
+        if step % 500 == 0 or step == args.steps:
             print(step, validate(ema, args.cache), flush=True)
 
 
