@@ -1,0 +1,97 @@
+//! Reading: the same look-ups on the last commit ([`crate::Store`]) and on a batch in the making
+//! ([`crate::Overlay`]).
+
+use portgate_core::decision::Decision;
+use portgate_core::facts::{Entry, UseBook};
+use portgate_core::registry::Kind;
+use portgate_core::site::LaneState;
+use portgate_core::time::Instant;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, StoreError};
+use crate::keys::{decision_key, kind_key, offset_key, seq_from, time_from, Cf};
+use crate::registry::{decode, unpack, Pointer};
+
+/// What is kept beside an evidence frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceMeta {
+    /// SHA-256 of the picture, hex.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Gate time at which it was kept.
+    pub at: Instant,
+}
+
+/// A value by its key.
+pub(crate) trait Raw {
+    fn raw(&self, cf: Cf, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    fn value<T: for<'a> Deserialize<'a>>(&self, cf: Cf, key: &[u8]) -> Result<Option<T>> {
+        self.raw(cf, key)?.map(|bytes| decode(&bytes, cf.name())).transpose()
+    }
+
+    fn pointer(&self, kind: Kind, id: &str) -> Result<Option<Pointer>> {
+        self.value(Cf::Record, &kind_key(kind, id))
+    }
+
+    fn entry(&self, kind: Kind, id: &str) -> Result<Option<Entry>> {
+        let Some(pointer) = self.pointer(kind, id)? else { return Ok(None) };
+        self.resolve(kind, id, pointer).map(Some)
+    }
+
+    fn resolve(&self, kind: Kind, id: &str, pointer: Pointer) -> Result<Entry> {
+        let Some((cf, key)) = pointer.homes(kind).into_iter().next() else {
+            let value = pointer.value.ok_or_else(|| lost(kind, id))?;
+            return Ok(Entry { kind, id: id.to_owned(), value });
+        };
+        unpack(self.raw(cf, &key)?.as_deref())?
+            .into_iter()
+            .find(|p| p.1 == kind && p.2 == id)
+            .map(Entry::from)
+            .ok_or_else(|| lost(kind, id))
+    }
+
+    fn entries(&self, cf: Cf, key: &[u8]) -> Result<Vec<Entry>> {
+        Ok(unpack(self.raw(cf, key)?.as_deref())?.into_iter().map(Entry::from).collect())
+    }
+
+    fn book(&self, plate: &str) -> Result<UseBook> {
+        Ok(self.value(Cf::Use, plate.as_bytes())?.unwrap_or_default())
+    }
+
+    fn lane_state(&self, lane: &str) -> Result<Option<LaneState>> {
+        self.value(Cf::Lane, lane.as_bytes())
+    }
+
+    fn decision_version(&self, id: &str, version: u32) -> Result<Option<Decision>> {
+        self.value(Cf::Decision, &decision_key(id, version))
+    }
+
+    fn decision_latest(&self, id: &str) -> Result<Option<Decision>> {
+        let Some(version) = self.raw(Cf::Latest, id.as_bytes())? else { return Ok(None) };
+        let version = version_from(&version).ok_or_else(|| StoreError::Corrupt("latest version of a decision".into()))?;
+        let found = self.decision_version(id, version)?;
+        found.map(Some).ok_or_else(|| StoreError::Corrupt(format!("decision {id} version {version} is missing")))
+    }
+
+    fn seen_at(&self, event_id: &str) -> Result<Option<Instant>> {
+        Ok(self.raw(Cf::Seen, event_id.as_bytes())?.and_then(|b| time_from(&b)))
+    }
+
+    fn source_offset(&self, topic: &str, partition: u32) -> Result<Option<u64>> {
+        Ok(self.raw(Cf::Meta, &offset_key(topic, partition))?.and_then(|b| seq_from(&b)))
+    }
+
+    fn evidence_meta(&self, frame_id: &str) -> Result<Option<EvidenceMeta>> {
+        self.value(Cf::EvidenceMeta, frame_id.as_bytes())
+    }
+}
+
+pub(crate) fn version_from(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+fn lost(kind: Kind, id: &str) -> StoreError {
+    StoreError::Corrupt(format!("{kind}/{id} is not where the index says"))
+}

@@ -1,0 +1,65 @@
+//! How registry records lie: one packed value per plate, so that the facts of a decision cost one
+//! point read however large the registry is.
+
+use portgate_core::facts::Entry;
+use portgate_core::registry::Kind;
+use portgate_core::time::Instant;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Result, StoreError};
+use crate::keys::{kind_key, Cf};
+
+/// Where the registry stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryHead {
+    /// Changes applied.
+    pub revision: u64,
+    /// When it was last known to be current.
+    pub current_at: Instant,
+}
+
+/// What `record` holds for a registry record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pointer {
+    /// Revision of its first writing.
+    pub(crate) order: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<String>,
+    /// The record itself, where it has neither plate nor parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<Value>,
+}
+
+impl Pointer {
+    /// The packed values that hold the record.
+    pub(crate) fn homes(&self, kind: Kind) -> Vec<(Cf, Vec<u8>)> {
+        let plate = self.plate.as_ref().map(|p| (Cf::Dossier, p.clone().into_bytes()));
+        let parent = self.parent.as_ref().map(|p| (Cf::Child, kind_key(kind, p)));
+        plate.into_iter().chain(parent).collect()
+    }
+}
+
+/// One record inside a packed value: order, kind, id, fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Packed(pub(crate) u64, pub(crate) Kind, pub(crate) String, pub(crate) Value);
+
+impl From<Packed> for Entry {
+    fn from(Packed(_, kind, id, value): Packed) -> Self {
+        Self { kind, id, value }
+    }
+}
+
+pub(crate) fn unpack(bytes: Option<&[u8]>) -> Result<Vec<Packed>> {
+    bytes.map_or(Ok(Vec::new()), |b| decode(b, "packed records"))
+}
+
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| StoreError::Corrupt(format!("{what}: {e}")))
+}
+
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| StoreError::Invalid(format!("value cannot be stored: {e}")))
+}
