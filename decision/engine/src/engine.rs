@@ -1,0 +1,464 @@
+//! The loop: `select` yields a typed action, [`crate::apply`] handles it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portgate_core::time::Instant;
+use portgate_log::{partition_for_key, topics, Consumer, ConsumerOptions, Log, LogError, Record, StartFrom, TopicPartition};
+use portgate_store::Store;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::apply::{apply, Applied, Item, LaneTimer, Timers, Work};
+use crate::clock::Clock;
+use crate::error::EngineError;
+use crate::frames::Frames;
+use crate::handle::{EngineHandle, Status};
+use crate::input::{self, Rejected, Taken};
+use crate::publish::{Publisher, Sealed};
+use crate::registry_tail::{RegistryTail, Tailed};
+use crate::telemetry;
+
+/// How the engine of a site works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Inputs committed together at most.
+    pub batch_max: usize,
+    /// How long the ids of reads are remembered to drop repeats, milliseconds.
+    pub seen_horizon_ms: i64,
+    /// How long evidence frames are kept, milliseconds.
+    pub evidence_retention_ms: i64,
+    /// What has waited longer than this is stepped at the time the log got it, milliseconds.
+    pub live_lag_ms: i64,
+    /// The consumer group's name is this and the site.
+    pub group: String,
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            batch_max: 256,
+            seen_horizon_ms: 7 * DAY_MS,
+            evidence_retention_ms: 365 * DAY_MS,
+            live_lag_ms: 2_000,
+            group: "portgate-decide".into(),
+        }
+    }
+}
+
+/// Batches committed and waiting for the log; beyond it the loop waits.
+const COMMITTED_MAX: usize = 64;
+/// Registry batches read ahead.
+const TAILED_MAX: usize = 4;
+/// Longest wait for reads.
+const POLL_WAIT: Duration = Duration::from_millis(500);
+/// How often old rows are forgotten and gauges set.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How often the group is told how far it is; the store's offsets are what counts.
+const GROUP_COMMIT: Duration = Duration::from_secs(1);
+/// Wait after a failure, doubled up to the second.
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a stopping engine waits for its outbox.
+const DRAIN_WAIT: Duration = Duration::from_secs(5);
+/// Journal records looked at to see where the journal on the log stands.
+const JOURNAL_LOOK_BACK: u64 = 1024;
+
+/// The engine of one site.
+pub struct Engine {
+    store: Arc<Store>,
+    log: Arc<dyn Log>,
+    frames: Arc<dyn Frames>,
+    clock: Arc<dyn Clock>,
+    options: Arc<EngineOptions>,
+    status: watch::Sender<Status>,
+}
+
+/// What the loop has to do next.
+enum Action {
+    Stop,
+    /// The publisher has ended, which it does not do by itself.
+    Published(Result<Result<(), EngineError>, tokio::task::JoinError>),
+    Registry(Option<Result<Tailed, LogError>>),
+    Reads(Vec<Record>),
+    Due,
+    Housekeeping,
+}
+
+/// What has been read and not yet taken in.
+struct Sources {
+    consumer: Box<dyn Consumer>,
+    reads: VecDeque<Record>,
+    registry: VecDeque<Record>,
+    /// Nothing more of the registry was on its way when it was last asked.
+    registry_complete: bool,
+    registry_current_at: Option<Instant>,
+    site_partition: u32,
+    /// Partitions whose position has been compared with the store's.
+    aligned: Vec<u32>,
+    /// Reads up to this offset were there when the engine started.
+    backlog_end: u64,
+    caught_up: bool,
+}
+
+impl Engine {
+    /// The engine of the store's site.
+    pub fn new(store: Arc<Store>, log: Arc<dyn Log>, frames: Arc<dyn Frames>, clock: Arc<dyn Clock>, options: EngineOptions) -> Self {
+        let status = watch::Sender::new(Status::default());
+        Self { store, log, frames, clock, options: Arc::new(options), status }
+    }
+
+    /// What others may see of it, also while it runs.
+    pub fn handle(&self) -> EngineHandle {
+        EngineHandle::new(self.store.clone(), self.status.subscribe())
+    }
+
+    /// Runs until `stop` ends. The caller may run a new engine on the same store after an error;
+    /// while none runs, nothing is opened.
+    ///
+    /// # Errors
+    /// [`EngineError`]; those worth repeating have been repeated.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
+        let result = self.run_inner(stop).await;
+        let trouble = result.as_ref().err().map_or_else(|| "stopped".to_owned(), ToString::to_string);
+        self.status.send_modify(|s| s.trouble = Some(trouble));
+        result
+    }
+
+    async fn run_inner(&self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
+        let mut stop = pin!(stop);
+        self.check_journal().await?;
+        let mut timers: Timers = self.store.lanes()?.iter().map(|s| (s.lane.clone(), LaneTimer::of(s))).collect();
+        let mut sources = self.sources().await?;
+        let (tail, mut tailed) = RegistryTail::start(self.log.clone(), self.clock.clone(), &self.store, TAILED_MAX).await?;
+        let (sender, receiver) = mpsc::channel(COMMITTED_MAX);
+        let trouble = watch::Sender::new(None);
+        let mut outbox_trouble = trouble.subscribe();
+        let publisher = Publisher { store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble };
+        let mut publisher = tokio::spawn(publisher.run(receiver));
+        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+        let mut group_commit = tokio::time::Instant::now();
+
+        let result = loop {
+            let action = {
+                let deadline = timers.values().filter_map(|t| t.deadline).min().filter(|_| sources.caught_up);
+                let wait = deadline.map(|d| self.until(d));
+                tokio::select! {
+                    biased;
+                    () = &mut stop => Action::Stop,
+                    ended = &mut publisher => Action::Published(ended),
+                    batch = tailed.recv(), if sources.registry.is_empty() => Action::Registry(batch),
+                    _ = housekeeping.tick() => Action::Housekeeping,
+                    reads = sources.consumer.poll(self.options.batch_max, POLL_WAIT), if sources.reads.is_empty() => match reads {
+                        Ok(reads) => Action::Reads(reads),
+                        Err(e) if e.is_retriable() => {
+                            self.trouble(format!("reads cannot be polled: {e}"));
+                            tokio::time::sleep(RETRY_WAIT).await;
+                            Action::Reads(Vec::new())
+                        }
+                        Err(e) => break Err(e.into()),
+                    },
+                    () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Action::Due,
+                }
+            };
+            let mut work = Work::default();
+            match action {
+                Action::Stop => break Ok(()),
+                Action::Published(Ok(Err(e))) => break Err(e),
+                Action::Published(ended) => break Err(EngineError::Worker(format!("publisher: {ended:?}"))),
+                Action::Registry(Some(Ok(batch))) => sources.registry_came(batch),
+                Action::Registry(Some(Err(e))) => break Err(e.into()),
+                Action::Registry(None) => break Err(EngineError::Worker("the registry is not followed any more".into())),
+                Action::Reads(reads) => sources.reads_came(&self.store, reads).await?,
+                Action::Due => work.due = true,
+                Action::Housekeeping => {
+                    work.prune = true;
+                    self.gauges(&timers, &sources).await;
+                }
+            }
+            if outbox_trouble.has_changed().unwrap_or(false) {
+                let trouble = outbox_trouble.borrow_and_update().clone();
+                self.status.send_modify(|s| s.outbox_trouble = trouble);
+            }
+            if let Err(e) = self.take_all(&mut sources, &mut timers, work, &sender, stop.as_mut()).await {
+                break Err(e);
+            }
+            if group_commit.elapsed() >= GROUP_COMMIT {
+                group_commit = tokio::time::Instant::now();
+                sources.commit_group(&self.store).await;
+            }
+        };
+        tail.abort();
+        drop(sender);
+        let drained = match &result {
+            Err(_) if publisher.is_finished() => Ok(()),
+            _ => self.drain(publisher).await,
+        };
+        sources.commit_group(&self.store).await;
+        if let Err(e) = sources.consumer.close().await {
+            tracing::debug!(error = %e, "leaving the consumer group");
+        }
+        result.and(drained)
+    }
+
+    /// Takes in what the sources hold, in the order of the log's times, one commit per run of one
+    /// source.
+    async fn take_all(
+        &self,
+        sources: &mut Sources,
+        timers: &mut Timers,
+        mut work: Work,
+        sender: &mpsc::Sender<Vec<Sealed>>,
+        mut stop: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> Result<(), EngineError> {
+        loop {
+            let run = sources.next_run(self.options.batch_max);
+            let last = run.is_empty();
+            self.fill(&mut work, &run, sources).await?;
+            if last && work.items.is_empty() && !work.due && !work.prune && work.registry_current_at.is_none() {
+                return Ok(());
+            }
+            let mut wait = RETRY_WAIT;
+            let arc = Arc::new(std::mem::take(&mut work));
+            let applied = loop {
+                match self.apply(arc.clone(), timers).await {
+                    Ok(applied) => break applied,
+                    Err(e) if e.is_retriable() => {
+                        tracing::error!(error = %e, "a batch could not be committed; nothing is opened meanwhile");
+                        metrics::counter!(telemetry::RETRIES).increment(1);
+                        self.trouble(format!("a batch could not be committed: {e}"));
+                        tokio::select! {
+                            () = &mut stop => return Err(e),
+                            () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_WAIT_MAX),
+                        }
+                    }
+                    Err(e) => return Err(e),
+                }
+            };
+            *timers = applied.timers;
+            let entries = applied.committed.entries;
+            self.status.send_modify(|s| {
+                s.journal_seq = self.store.journal_head().seq;
+                s.caught_up = sources.caught_up;
+                s.trouble = None;
+            });
+            if !entries.is_empty() && sender.send(entries).await.is_err() {
+                // The publisher has ended; the loop finds its error.
+                return Ok(());
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Turns a run of records into inputs; misfits go on record first.
+    async fn fill(&self, work: &mut Work, run: &[Record], sources: &mut Sources) -> Result<(), EngineError> {
+        let mut misfits: Vec<Rejected> = Vec::new();
+        for record in run {
+            let taken = if record.topic == topics::REGISTRY {
+                input::registry(&self.store, record)?
+            } else if self.store.offset(&record.topic, record.partition)?.is_some_and(|next| record.offset < next) {
+                Taken::Other
+            } else {
+                input::read(&self.store, sources.site_partition, record)?
+            };
+            match taken {
+                Taken::Input(input, received) => work.items.push(Item { input, received }),
+                Taken::Rejected(note) => misfits.push(*note),
+                Taken::Other => {}
+            }
+            let next = record.offset.saturating_add(1);
+            match work.offsets.iter_mut().find(|(t, p, _)| *t == record.topic && *p == record.partition) {
+                Some((_, _, offset)) => *offset = next.max(*offset),
+                None => work.offsets.push((record.topic.clone(), record.partition, next)),
+            }
+        }
+        work.offsets.retain(|(t, p, next)| !matches!(self.store.offset(t, *p), Ok(Some(known)) if known >= *next));
+        if sources.registry.is_empty() {
+            work.registry_current_at = sources.registry_current_at.take();
+        }
+        let mut wait = RETRY_WAIT;
+        while !misfits.is_empty() {
+            let records = misfits.iter().map(Rejected::to_record).collect::<Result<Vec<_>, _>>()?;
+            match self.log.append_batch(records).await {
+                Ok(_) => break,
+                Err(e) if e.is_retriable() => {
+                    self.trouble(format!("what was rejected cannot be put on record: {e}"));
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY_WAIT_MAX);
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        for note in misfits {
+            metrics::counter!(telemetry::REJECTED, "topic" => note.topic.clone()).increment(1);
+            tracing::warn!(topic = note.topic, partition = note.partition, offset = note.offset, "a message was rejected");
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, work: Arc<Work>, timers: &Timers) -> Result<Applied, EngineError> {
+        let (store, frames, options) = (self.store.clone(), self.frames.clone(), self.options.clone());
+        let (timers, wall) = (timers.clone(), self.clock.now());
+        tokio::task::spawn_blocking(move || apply(&store, &*frames, &options, &timers, &work, wall))
+            .await
+            .map_err(|e| EngineError::Worker(e.to_string()))?
+    }
+
+    async fn sources(&self) -> Result<Sources, EngineError> {
+        let partitions = self.log.partitions(topics::READS).await?;
+        let site_partition = partition_for_key(self.store.site().as_bytes(), partitions);
+        let ends = self.log.end_offsets(topics::READS).await?;
+        let backlog_end = usize::try_from(site_partition).ok().and_then(|p| ends.get(p)).copied().unwrap_or(0);
+        let group = format!("{}.{}", self.options.group, self.store.site());
+        let options = ConsumerOptions::new(group, &[topics::READS], StartFrom::Earliest);
+        let consumer = self.log.consumer(options).await?;
+        let known = self.store.offset(topics::READS, site_partition)?.unwrap_or(0);
+        Ok(Sources {
+            consumer,
+            reads: VecDeque::new(),
+            registry: VecDeque::new(),
+            registry_complete: false,
+            registry_current_at: None,
+            site_partition,
+            aligned: Vec::new(),
+            backlog_end,
+            caught_up: known >= backlog_end,
+        })
+    }
+
+    /// A store that is behind the journal on the log belongs to a former owner: it must not decide.
+    async fn check_journal(&self) -> Result<(), EngineError> {
+        let partition = partition_for_key(self.store.site().as_bytes(), self.log.partitions(topics::JOURNAL).await?);
+        let ranges = self.log.ranges(topics::JOURNAL).await?;
+        let Some(range) = ranges.into_iter().find(|r| r.partition == partition) else { return Ok(()) };
+        let mut from = range.end.saturating_sub(JOURNAL_LOOK_BACK).max(range.earliest);
+        let mut last = 0;
+        while from < range.end {
+            let batch = self.log.read(topics::JOURNAL, partition, from, 256, Duration::ZERO).await?;
+            for record in batch.records.iter().filter(|r| r.key_str() == Some(self.store.site())) {
+                let seq = record.header_str(crate::publish::HEADER_SEQ).and_then(|s| s.parse::<u64>().ok());
+                last = last.max(seq.unwrap_or(0));
+            }
+            if batch.next_offset <= from {
+                break;
+            }
+            from = batch.next_offset;
+        }
+        let head = self.store.journal_head().seq;
+        if last > head {
+            return Err(EngineError::Behind { site: self.store.site().to_owned(), journal: last, store: head });
+        }
+        Ok(())
+    }
+
+    async fn drain(&self, publisher: JoinHandle<Result<(), EngineError>>) -> Result<(), EngineError> {
+        let abort = publisher.abort_handle();
+        match tokio::time::timeout(DRAIN_WAIT, publisher).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(e)) => Err(EngineError::Worker(format!("publisher: {e}"))),
+            Err(_) => {
+                abort.abort();
+                tracing::warn!(entries = self.store.outbox_depth(), "stopped with an outbox; it goes out at the next start");
+                Ok(())
+            }
+        }
+    }
+
+    fn until(&self, deadline: Instant) -> Duration {
+        let us = deadline.micros_since(self.clock.now()).max(0);
+        Duration::from_micros(us.unsigned_abs())
+    }
+
+    fn trouble(&self, what: String) {
+        self.status.send_modify(|s| s.trouble = Some(what));
+    }
+
+    async fn gauges(&self, timers: &Timers, sources: &Sources) {
+        let age_ms = self.clock.now().millis_since(self.store.registry_head().current_at);
+        metrics::gauge!(telemetry::REGISTRY_AGE_SECONDS).set(age_ms.max(0) as f64 / 1e3);
+        metrics::gauge!(telemetry::LANES_PENDING).set(timers.values().filter(|t| t.pending).count() as f64);
+        metrics::gauge!(telemetry::OUTBOX_ENTRIES).set(self.store.outbox_depth() as f64);
+        if let (Ok(ends), Ok(known)) =
+            (self.log.end_offsets(topics::READS).await, self.store.offset(topics::READS, sources.site_partition))
+        {
+            let end = usize::try_from(sources.site_partition).ok().and_then(|p| ends.get(p)).copied().unwrap_or(0);
+            metrics::gauge!(telemetry::QUEUE_READS).set(end.saturating_sub(known.unwrap_or(0)) as f64);
+        }
+    }
+}
+
+impl Sources {
+    fn registry_came(&mut self, batch: Tailed) {
+        self.registry.extend(batch.records);
+        self.registry_complete = batch.current_at.is_some();
+        if batch.current_at.is_some() {
+            self.registry_current_at = batch.current_at;
+        }
+    }
+
+    /// Takes polled reads in. The store's offsets count, not the group's: a partition that starts
+    /// elsewhere is sought once.
+    async fn reads_came(&mut self, store: &Store, reads: Vec<Record>) -> Result<(), EngineError> {
+        let owner = self.consumer.assignment().iter().any(|p| p.topic == topics::READS && p.partition == self.site_partition);
+        if reads.is_empty() && owner {
+            self.caught_up = true;
+        }
+        for record in &reads {
+            if self.aligned.contains(&record.partition) {
+                continue;
+            }
+            self.aligned.push(record.partition);
+            let known = store.offset(topics::READS, record.partition)?;
+            if known.is_some_and(|next| record.offset > next) {
+                let partition = TopicPartition::new(topics::READS, record.partition);
+                self.consumer.seek(&partition, known.unwrap_or(0)).await?;
+                self.reads.retain(|r| r.partition != record.partition);
+                self.reads.extend(reads.iter().filter(|r| r.partition != record.partition).cloned());
+                return Ok(());
+            }
+        }
+        if let Some(last) = reads.iter().rev().find(|r| r.partition == self.site_partition) {
+            self.caught_up |= last.offset.saturating_add(1) >= self.backlog_end;
+        }
+        self.reads.extend(reads);
+        Ok(())
+    }
+
+    /// The next records of one source whose time has come: registry and reads in the order of the
+    /// log's times, so that a backlog comes to what it would have come to. While a backlog of reads
+    /// is being read, the registry waits for it.
+    fn next_run(&mut self, max: usize) -> Vec<Record> {
+        let front = |queue: &VecDeque<Record>| queue.front().map(|r| r.timestamp_ms);
+        let (source, until) = match (front(&self.registry), front(&self.reads)) {
+            (Some(registry), Some(read)) if registry <= read => (&mut self.registry, Some(read)),
+            (Some(registry), Some(_)) => (&mut self.reads, Some(registry)),
+            (None, Some(_)) if self.registry_complete => (&mut self.reads, None),
+            (Some(_), None) if self.caught_up => (&mut self.registry, None),
+            (Some(_) | None, None) | (None, Some(_)) => return Vec::new(),
+        };
+        let run = source.iter().take(max).take_while(|r| until.is_none_or(|u| r.timestamp_ms <= u)).count();
+        source.drain(..run.max(1).min(source.len())).collect()
+    }
+
+    async fn commit_group(&self, store: &Store) {
+        let processed: Vec<_> = self
+            .consumer
+            .assignment()
+            .into_iter()
+            .filter_map(|p| {
+                let next = store.offset(&p.topic, p.partition).ok().flatten()?;
+                Some(portgate_log::Position { topic: p.topic, partition: p.partition, offset: next.checked_sub(1)? })
+            })
+            .collect();
+        if let Err(e) = self.consumer.commit(&processed).await {
+            tracing::debug!(error = %e, "the group's progress could not be recorded; the store's counts");
+        }
+    }
+}

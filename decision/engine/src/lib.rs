@@ -1,0 +1,46 @@
+//! The loop of one site: reads → facts → decide → commit → act.
+//!
+//! ```text
+//! portgate.reads ──┐                       ┌─ journal ───┐
+//! portgate.registry├─ Input ─ step (core) ─┤  state      ├─ one synced commit ─ publisher ─ topics
+//! deadlines ───────┘                       └─ evidence ──┘
+//! ```
+//!
+//! * [`Engine::run`] takes in what has come, commits it in one batch and only then lets the
+//!   publisher tell the world: `portgate.journal`, `portgate.decisions`, `portgate.commands`,
+//!   `portgate.answers`. The outbox is the journal beyond what is known to be published, so that
+//!   after a crash it goes out again; receivers drop repeats by sequence and id.
+//! * Sources start at the offsets in the store, which were committed with what they led to: nothing
+//!   is lost and nothing decided twice.
+//! * What waited while the engine was away is stepped at the time the log got it, in the order of
+//!   the log's times: it comes to the same decisions, and commands for vehicles of that time have
+//!   expired when a barrier sees them.
+//! * A message that does not fit goes to `portgate.rejected` with the reason, and the loop goes on.
+//! * [`barrier`] is the other end: it obeys commands, each at most once.
+//!
+//! Architecture invariant: nothing leaves this crate for the log before the store has committed it.
+
+mod apply;
+pub mod barrier;
+mod bench;
+mod clock;
+mod engine;
+mod error;
+mod frames;
+mod handle;
+mod import;
+mod input;
+mod publish;
+mod registry_tail;
+pub mod telemetry;
+
+pub use bench::{bench_commits, bench_decide, Timing};
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, EngineOptions};
+pub use error::EngineError;
+pub use frames::{Frames, NoFrames, RecentFrames};
+pub use handle::{EngineHandle, Status};
+pub use import::{import_lines, parse_lines, to_records, ImportError, LineError, RegistryLine};
+pub use input::{Rejected, HEADER_REQUEST_ID};
+pub use portgate_log::topics;
+pub use publish::{ANSWERS, HEADER_SEQ};

@@ -1,0 +1,141 @@
+//! The outbox: what was committed goes to the log in the order of the journal, and again after a
+//! crash; receivers drop repeats by sequence and id.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portgate_core::command::Order;
+use portgate_core::journal::{JournalEntry, JournalEvent};
+use portgate_core::time::Instant;
+use portgate_log::{topics, Log, LogError, NewRecord};
+use portgate_store::Store;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::error::EngineError;
+use crate::telemetry;
+
+/// Topic of the answers to people's words and registry writes; key site.
+pub const ANSWERS: &str = "portgate.answers";
+
+/// Header of a journal record: the entry's sequence.
+pub const HEADER_SEQ: &str = "seq";
+
+/// Entries published at once.
+const ENTRIES_MAX: usize = 512;
+/// Longest wait between two attempts.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A journal entry with the bytes it is stored as.
+pub(crate) type Sealed = (JournalEntry, Vec<u8>);
+
+/// Publishes what earlier runs left in the outbox, then what arrives.
+pub(crate) struct Publisher {
+    pub(crate) store: Arc<Store>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) trouble: watch::Sender<Option<String>>,
+}
+
+impl Publisher {
+    /// Ends without error when the sender is dropped and everything is out.
+    pub(crate) async fn run(self, mut committed: mpsc::Receiver<Vec<Sealed>>) -> Result<(), EngineError> {
+        loop {
+            let left = self.store.journal_after(self.store.published(), ENTRIES_MAX)?;
+            if left.is_empty() {
+                break;
+            }
+            self.publish(&left).await?;
+        }
+        while let Some(mut entries) = committed.recv().await {
+            while entries.len() < ENTRIES_MAX {
+                match committed.try_recv() {
+                    Ok(more) => entries.extend(more),
+                    Err(_) => break,
+                }
+            }
+            // What was committed while the left-over went out may have gone with it.
+            let published = self.store.published();
+            entries.retain(|(entry, _)| entry.seq > published);
+            self.publish(&entries).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, entries: &[Sealed]) -> Result<(), EngineError> {
+        let Some((last, _)) = entries.last() else { return Ok(()) };
+        let records = records(entries)?;
+        let mut wait = Duration::from_millis(20);
+        while let Err(e) = self.log.append_batch(records.clone()).await {
+            if !e.is_retriable() {
+                return Err(e.into());
+            }
+            tracing::warn!(error = %e, entries = entries.len(), "the outbox waits for the log");
+            metrics::counter!(telemetry::RETRIES).increment(1);
+            self.trouble.send_replace(Some(format!("the outbox waits for the log: {e}")));
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_WAIT_MAX);
+        }
+        if self.trouble.borrow().is_some() {
+            self.trouble.send_replace(None);
+        }
+        self.observe(entries, self.clock.now());
+        self.store.mark_published(last.seq)?;
+        metrics::gauge!(telemetry::OUTBOX_ENTRIES).set(self.store.outbox_depth() as f64);
+        Ok(())
+    }
+
+    /// Latency is from the last needed read to the command on the log.
+    fn observe(&self, entries: &[Sealed], now: Instant) {
+        let mut evidence_at = BTreeMap::new();
+        for (entry, _) in entries {
+            match &entry.event {
+                JournalEvent::Decision { decision } => {
+                    evidence_at.insert((&decision.id, decision.version), decision.evidence_at);
+                    metrics::histogram!(telemetry::DECISION_LATENCY_SECONDS).record(decision.latency_us as f64 / 1e6);
+                    for reason in &decision.reasons {
+                        metrics::counter!(telemetry::VERDICTS, "verdict" => decision.verdict.as_str(), "reason" => reason.code.clone())
+                            .increment(1);
+                    }
+                    if decision.reasons.is_empty() {
+                        metrics::counter!(telemetry::VERDICTS, "verdict" => decision.verdict.as_str(), "reason" => "").increment(1);
+                    }
+                }
+                JournalEvent::Command { command } => {
+                    let order = match command.order {
+                        Order::Open => "open",
+                        Order::Withdraw => "withdraw",
+                    };
+                    metrics::counter!(telemetry::COMMANDS, "order" => order).increment(1);
+                    if let (Order::Open, Some(at)) =
+                        (command.order, evidence_at.get(&(&command.decision_id, command.decision_version)))
+                    {
+                        metrics::histogram!(telemetry::COMMAND_LATENCY_SECONDS).record(now.micros_since(*at).max(0) as f64 / 1e6);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What a run of entries says to the world: each as a journal record, and decisions, commands and
+/// answers on their own topics.
+fn records(entries: &[Sealed]) -> Result<Vec<NewRecord>, LogError> {
+    let mut records = Vec::with_capacity(entries.len() * 2);
+    for (entry, bytes) in entries {
+        let site = entry.site.clone();
+        let at = entry.at.as_millis();
+        let journal = NewRecord::new(topics::JOURNAL, site.clone(), bytes.clone()).header(HEADER_SEQ, entry.seq.to_string());
+        records.push(journal.at(at));
+        let told = match &entry.event {
+            JournalEvent::Decision { decision } => Some(NewRecord::json(topics::DECISIONS, site, decision)?),
+            JournalEvent::Command { command } => Some(NewRecord::json(topics::COMMANDS, site, command)?),
+            JournalEvent::Answered { answer } => Some(NewRecord::json(ANSWERS, site, answer)?),
+            _ => None,
+        };
+        records.extend(told.map(|record| record.at(at)));
+    }
+    Ok(records)
+}
