@@ -6,6 +6,7 @@ use std::path::PathBuf;
 fn the_published_schemas_are_fresh() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas");
     let update = std::env::var_os("UPDATE_SCHEMAS").is_some();
+    std::fs::create_dir_all(folder.join("registry")).unwrap();
     for (name, schema) in portgate_ingest::schema::all() {
         let path = folder.join(format!("{name}.schema.json"));
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
