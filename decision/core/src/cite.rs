@@ -1,6 +1,8 @@
 //! The one article shown with a reason, by context (decision-table 5.2). Only articles of the
 //! document that governs the checkpoint; `None` is a system notice without article (CH-57).
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use crate::reason::Reason;
 use crate::registry::{CancelReason, Direction, Profile};
 
@@ -39,15 +41,7 @@ pub struct Matter {
 impl Matter {
     /// Nothing known yet but the direction.
     pub const fn at(direction: Direction) -> Self {
-        Self {
-            direction,
-            class: None,
-            fast: false,
-            escort: false,
-            outside_warehouse: false,
-            vins_from_excel: false,
-            cancel_reason: None,
-        }
+        Self { direction, class: None, fast: false, escort: false, outside_warehouse: false, vins_from_excel: false, cancel_reason: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a passage changes (decision-table section 3), and what it therefore uses up.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -8,6 +8,20 @@
 //! The messages of the topics (`portgate.reads`, `portgate.decisions`, …) are in [`read`],
 //! [`decision`], [`command`] and [`journal`]; the kinds of the registry in [`registry`].
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects,
+        clippy::disallowed_methods,
+        clippy::disallowed_types
+    )
+)]
+
 pub mod cite;
 pub mod command;
 pub mod decision;
@@ -23,7 +37,7 @@ pub mod reason;
 pub mod registry;
 pub mod row;
 pub mod rules;
-pub mod site;
 pub mod scenario;
+pub mod site;
 pub mod time;
 pub mod violation;

@@ -1,6 +1,8 @@
 //! The policy: every choice the regulations leave open (`CH-nn`) as a typed switch with its
 //! recommended default, versioned by the hash of its canonical JSON.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -127,11 +129,7 @@ impl Policy {
     /// Names the first switch that is not.
     pub fn check(&self) -> Result<(), PolicyError> {
         let ranges = [
-            (
-                self.plate_confidence_min > 0.0 && self.plate_confidence_min <= 1.0,
-                "plate_confidence_min",
-                "above 0 and at most 1",
-            ),
+            (self.plate_confidence_min > 0.0 && self.plate_confidence_min <= 1.0, "plate_confidence_min", "above 0 and at most 1"),
             ((1..=300).contains(&self.pairing_window_s), "pairing_window_s", "1 to 300 seconds"),
             (self.lone_frame_settle_ms <= 10_000, "lone_frame_settle_ms", "at most 10000 milliseconds"),
             ((1..=300).contains(&self.command_expiry_s), "command_expiry_s", "1 to 300 seconds"),
@@ -160,5 +158,36 @@ impl Policy {
             (Some(x), _) | (None, Some(x)) => x,
             (None, None) => self.travel_min_default_s,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recommended_defaults_are_in_range_and_what_is_left_out_has_them() {
+        assert_eq!(Policy::default().check(), Ok(()));
+        let one: Policy = serde_json::from_str(r#"{"exit_permit": "laden_only"}"#).unwrap();
+        assert_eq!(one, Policy { exit_permit: ExitPermitMode::LadenOnly, ..Policy::default() });
+        assert!(serde_json::from_str::<Policy>(r#"{"exit_permit": "never"}"#).is_err());
+    }
+
+    #[test]
+    fn a_revision_names_the_values_and_nothing_else() {
+        let policy = Policy::default();
+        let back: Policy = serde_json::from_str(&serde_json::to_string(&policy).unwrap()).unwrap();
+        assert_eq!(policy.revision(), back.revision());
+        assert_eq!(policy.revision().len(), 16);
+        let other = Policy { pairing_window_s: 21, ..Policy::default() };
+        assert_ne!(policy.revision(), other.revision());
+    }
+
+    #[test]
+    fn travel_times_hold_both_ways() {
+        let mut policy = Policy::default();
+        policy.travel_min_s.entry("A".into()).or_default().insert("B".into(), 300);
+        assert_eq!((policy.travel_min_between("A", "B"), policy.travel_min_between("B", "A")), (300, 300));
+        assert_eq!(policy.travel_min_between("A", "C"), 60);
     }
 }

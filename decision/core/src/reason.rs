@@ -5,6 +5,8 @@
 //! The reasons stand in the order in which a decision lists them (section 2). The one article
 //! shown to driver and guard is chosen in [`crate::cite`].
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

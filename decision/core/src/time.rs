@@ -71,8 +71,9 @@ impl Instant {
     pub fn plus_one_year(self) -> Self {
         let local = self.local();
         let day = local.date_naive();
-        let next = NaiveDate::from_ymd_opt(day.year() + 1, day.month(), day.day())
-            .or_else(|| NaiveDate::from_ymd_opt(day.year() + 1, 2, 28))
+        let year = day.year().saturating_add(1);
+        let next = NaiveDate::from_ymd_opt(year, day.month(), day.day())
+            .or_else(|| NaiveDate::from_ymd_opt(year, 2, 28))
             .unwrap_or(day);
         from_local(next, local.time())
     }

@@ -1,6 +1,8 @@
 //! The registry: kinds of records (the singulars of `given.records` in the scenario files, and the
 //! gate's own: site, checkpoint, lane, peak_mode, policy), their fields and how they are read.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod record;
 mod records;
 mod words;

@@ -79,8 +79,9 @@ record! {
     Policy(PolicyRecord) = Policy,
 }
 
+/// Reads the value; only a value that does not fit is read again to find out where.
 fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
-    serde_path_to_error::deserialize(value)
+    T::deserialize(value).or_else(|_| serde_path_to_error::deserialize(value))
 }
 
 impl Kind {
@@ -121,12 +122,8 @@ impl Record {
     /// [`RecordError`] names the first field that is unknown, missing, misspelt or contradicts the
     /// address, and says what would be right.
     pub fn parse(kind: Kind, id: &str, value: &Value) -> Result<Self, RecordError> {
-        let fault = |field: &str, problem: String| RecordError {
-            kind,
-            id: id.chars().take(ID_MAX).collect(),
-            field: field.to_owned(),
-            problem,
-        };
+        let fault =
+            |field: &str, problem: String| RecordError { kind, id: id.chars().take(ID_MAX).collect(), field: field.to_owned(), problem };
         let id_field = kind.id_field();
         if id.is_empty() || id.chars().count() > ID_MAX || id.chars().any(char::is_control) {
             return Err(fault(id_field, format!("an id has 1 to {ID_MAX} printable characters")));
@@ -253,6 +250,78 @@ impl Record {
             | Self::Site(_)
             | Self::Checkpoint(_)
             | Self::PeakMode(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn said(kind: Kind, id: &str, value: Value) -> String {
+        Record::parse(kind, id, &value).map_or_else(|e| e.to_string(), |_| "fine".to_owned())
+    }
+
+    #[test]
+    fn the_id_of_the_address_is_filled_in_and_must_agree() {
+        let task = json!({"kind": "PF", "plate": "苏G12345", "state": "CALLED"});
+        let record = Record::parse(Kind::Task, "HP1", &task).unwrap();
+        assert_eq!(record.to_value()["code"], "HP1");
+        let again = record.to_value();
+        assert_eq!(Record::parse(Kind::Task, "HP1", &again).unwrap(), record);
+        assert_eq!(said(Kind::Task, "HP2", again), r#"task "HP2": field code: "HP1" contradicts the address, which says "HP2""#);
+        let vehicle = json!({"category": "PF_DG", "registration": "APPROVED"});
+        assert_eq!(Record::parse(Kind::Vehicle, "苏G12345", &vehicle).unwrap().plate(), Some("苏G12345"));
+    }
+
+    #[test]
+    fn an_error_names_the_field_and_what_would_be_right() {
+        let card = |more: Value| {
+            let mut value = json!({"type": "SINGLE", "plate": "苏G12345", "status": "ISSUED"});
+            value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            said(Kind::Card, "C1", value)
+        };
+        assert_eq!(card(json!({})), "fine");
+        assert_eq!(card(json!({"valid_from": null, "task": null})), "fine");
+        let wrong = card(json!({"type": "DOUBLE"}));
+        assert!(wrong.contains("field type:") && wrong.contains("`SINGLE`"), "{wrong}");
+        let wrong = card(json!({"valid_to": "2026-02-29"}));
+        assert!(wrong.contains("field valid_to:") && wrong.contains("a day, like"), "{wrong}");
+        let wrong = card(json!({"colour": "red"}));
+        assert!(wrong.contains("field colour:") && wrong.contains("cancel_reason"), "{wrong}");
+        let wrong = card(json!({"plate": "苏g·12345"}));
+        assert!(wrong.contains("field plate:") && wrong.contains("苏G12345"), "{wrong}");
+        let wrong = said(Kind::Ban, "B1", json!({"plate": "苏G12345", "kind": "BLACKLIST", "from": "2026-03-10T10:00:00"}));
+        assert!(wrong.contains("field from:") && wrong.contains("RFC 3339"), "{wrong}");
+        let wrong = said(Kind::Manifest, "M1", json!({"transmitted_at": "2026-03-10T10:00:00Z", "state": "TRANSMITTED"}));
+        assert!(wrong.contains("missing field `trip`"), "{wrong}");
+        assert!(said(Kind::Enterprise, "E1", json!([])).contains("a JSON object"));
+        assert!(said(Kind::Enterprise, "", json!({})).contains("1 to 64"));
+        assert!(said(Kind::Enterprise, &"x".repeat(65), json!({})).contains("1 to 64"));
+    }
+
+    #[test]
+    fn the_gates_own_records() {
+        assert_eq!(said(Kind::Site, "LYG", json!({})), "fine");
+        assert_eq!(said(Kind::Checkpoint, "JCZ-1", json!({"site": "LYG", "profile": "LYG"})), "fine");
+        let lane = |checkpoint: &str| json!({"checkpoint": checkpoint, "direction": "ENTRY", "lane_class": "FREIGHT"});
+        assert_eq!(said(Kind::Lane, "JCZ-1.L1", lane("JCZ-1")), "fine");
+        assert!(said(Kind::Lane, "JCZ-1.L1", lane("JCZ-2")).contains("begins with its checkpoint's"));
+        assert_eq!(said(Kind::PeakMode, "JCZ-1", json!({"active": true})), "fine");
+        assert_eq!(said(Kind::Policy, "P1", json!({"switches": {"exit_permit": "laden_only"}})), "fine");
+        let wrong = said(Kind::Policy, "P1", json!({"switches": {"plate_confidence_min": 2}}));
+        assert!(wrong.contains("plate_confidence_min must be above 0 and at most 1"), "{wrong}");
+        assert!(said(Kind::Policy, "P1", json!({"switches": {"speed": 1}})).contains("unknown field `speed`"));
+    }
+
+    #[test]
+    fn every_kind_has_a_record_that_survives_the_way_to_json_and_back() {
+        for kind in Kind::ALL {
+            let empty = Record::parse(kind, "X1", &json!({}));
+            if let Ok(record) = empty {
+                assert_eq!(Record::parse(kind, "X1", &record.to_value()).unwrap(), record);
+            }
         }
     }
 }

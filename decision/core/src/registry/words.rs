@@ -211,11 +211,7 @@ impl Direction {
         match self {
             Self::Entry | Self::Exit => Profile::Lyg,
             Self::Outbound => Profile::Hgs,
-            Self::ImportBorderIn
-            | Self::ImportYardIn
-            | Self::ExportYardIn
-            | Self::ExportYardOut
-            | Self::ExportBorderOut => Profile::Nng,
+            Self::ImportBorderIn | Self::ImportYardIn | Self::ExportYardIn | Self::ExportYardOut | Self::ExportBorderOut => Profile::Nng,
         }
     }
 
@@ -234,13 +230,7 @@ impl CardStatus {
     pub const fn handed_out(self) -> bool {
         match self {
             Self::Applied | Self::TerminalOk | Self::Rechecked | Self::Approved | Self::Rejected => false,
-            Self::Issued
-            | Self::InUse
-            | Self::Recovered
-            | Self::HandedOver
-            | Self::Lost
-            | Self::Suspended
-            | Self::Cancelled => true,
+            Self::Issued | Self::InUse | Self::Recovered | Self::HandedOver | Self::Lost | Self::Suspended | Self::Cancelled => true,
         }
     }
 }

@@ -76,9 +76,9 @@ pub(super) fn checks(case: &mut Case<'_>, who: &Identity, subject: &Subject, fac
     if class == Class::Production || class == Class::Auxiliary {
         check_exit_permit(case, subject, facts, &mut chosen)?;
     }
-    let mut consented = false;
+    let mut owes_consent = false;
     if category == Some(VehicleCategory::PfShortHaul) && !entry {
-        consented = check_consent(case, subject, &mut chosen);
+        owes_consent = check_consent(case, subject, &mut chosen);
     }
     // C17
     let inside = subject.inside();
@@ -87,9 +87,9 @@ pub(super) fn checks(case: &mut Case<'_>, who: &Identity, subject: &Subject, fac
     case.check_inspection(subject);
 
     let peak = !entry && case.context.peak_mode.is_some_and(|p| p.counts_at(at));
-    let row = row(case, &standing, who, peak);
+    let row = row(case, &standing, who, peak, chosen.single_card.is_some() && !owes_consent);
     case.outcome.row = Some(if who.source == PlateSource::Manual { Row::LygR21 } else { row });
-    for effect in effects(row, category, &chosen, consented) {
+    for effect in effects(row, &chosen) {
         if let Some(intent) = intent(effect, &who.plate, &chosen) {
             case.outcome.uses.push(intent);
         }
@@ -411,10 +411,12 @@ fn check_consent(case: &mut Case<'_>, subject: &Subject, chosen: &mut Chosen) ->
     demanded
 }
 
-fn row(case: &Case<'_>, standing: &Standing<'_>, who: &Identity, peak: bool) -> Row {
+/// The row. A short-haul vehicle on its own single card passes as R01 and R03, unless it owes the
+/// terminal's consent: `as_single`.
+fn row(case: &Case<'_>, standing: &Standing<'_>, who: &Identity, peak: bool, as_single: bool) -> Row {
     let entry = case.entry();
     let by_direction = |at_entry, at_exit| if entry { at_entry } else { at_exit };
-    let long = who.card.as_ref().is_some_and(|c| c.r#type == CardType::Long);
+    let long = who.card.as_ref().is_some_and(|c| c.r#type == CardType::Long && c.plate == who.plate);
     match standing {
         Standing::Registered(vehicle) => match vehicle.category {
             VehicleCategory::PfGeneral | VehicleCategory::PfTrade | VehicleCategory::PfDg | VehicleCategory::PfOther if long => {
@@ -425,6 +427,7 @@ fn row(case: &Case<'_>, standing: &Standing<'_>, who: &Identity, peak: bool) -> 
             }
             VehicleCategory::PfContainer => by_direction(Row::LygR05, Row::LygR06),
             VehicleCategory::PfResident => by_direction(Row::LygR07, Row::LygR08),
+            VehicleCategory::PfShortHaul if as_single => by_direction(Row::LygR01, Row::LygR03),
             VehicleCategory::PfShortHaul => by_direction(Row::LygR09, Row::LygR10),
             VehicleCategory::AuxLong => by_direction(Row::LygR11, Row::LygR12),
             VehicleCategory::BizGroup | VehicleCategory::BizStaff | VehicleCategory::BizResident | VehicleCategory::BizPortside => {
@@ -453,16 +456,11 @@ fn release_mode(case: &Case<'_>, standing: &Standing<'_>, peak: bool) -> Reason 
     }
 }
 
-/// The effects of the row. A short-haul vehicle on its single card passes as R01 and R03, and its
-/// consent is used if it was demanded.
-fn effects(row: Row, category: Option<VehicleCategory>, chosen: &Chosen, consented: bool) -> Vec<Effect> {
-    let on_single = category == Some(VehicleCategory::PfShortHaul) && chosen.single_card.is_some();
-    let mut effects = match row {
-        Row::LygR09 if on_single => Row::LygR01.effects().to_vec(),
-        Row::LygR10 if on_single => Row::LygR03.effects().to_vec(),
-        other => other.effects().to_vec(),
-    };
-    if consented && !effects.contains(&Effect::LeaveConsentUsed) {
+/// The effects of the row; a single card shown together with the consent is recovered too.
+fn effects(row: Row, chosen: &Chosen) -> Vec<Effect> {
+    let mut effects = row.effects().to_vec();
+    if row == Row::LygR10 && chosen.single_card.is_some() {
+        effects = Row::LygR03.effects().to_vec();
         effects.push(Effect::LeaveConsentUsed);
     }
     effects

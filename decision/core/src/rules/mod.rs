@@ -3,12 +3,16 @@
 //! All applicable checks run and each failure adds one reason (decision-table section 1). The
 //! checks of a profile are in [`lianyungang`], [`horgos`] and [`nanning`]; what they share is here.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod horgos;
 mod identity;
 mod lianyungang;
 mod nanning;
 mod outcome;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -81,14 +85,8 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     fn new(context: &'a Context<'a>, inputs: &'a ReadMessage, at: Instant) -> Self {
-        let mut case = Self {
-            context,
-            inputs,
-            at,
-            found: BTreeSet::new(),
-            matter: Matter::at(context.direction),
-            outcome: Outcome::empty(),
-        };
+        let mut case =
+            Self { context, inputs, at, found: BTreeSet::new(), matter: Matter::at(context.direction), outcome: Outcome::empty() };
         if let Some(system) = context.degraded {
             case.add(system.reason());
         }
@@ -143,7 +141,8 @@ impl<'a> Case<'a> {
             }
         }
         if let Some(seen) = subject.book.sighting.as_ref().filter(|s| s.checkpoint != self.context.checkpoint) {
-            let least_ms = i64::from(self.context.policy.travel_min_between(&seen.checkpoint, self.context.checkpoint)).saturating_mul(1000);
+            let least_ms =
+                i64::from(self.context.policy.travel_min_between(&seen.checkpoint, self.context.checkpoint)).saturating_mul(1000);
             let apart_ms = self.at.millis_since(seen.at).saturating_abs();
             self.add_if(apart_ms < least_ms, Reason::ImpossibleTravel);
         }

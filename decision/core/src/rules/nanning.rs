@@ -133,13 +133,7 @@ fn filed(
 
 /// A vehicle not on file under an approved escort: C07, C08, manifest, trip, equipment and seal
 /// are customs officers' business on the spot (7.27).
-fn escorted(
-    case: &mut Case<'_>,
-    subject: &Subject,
-    escort: &Escort,
-    trip: Option<&Trip>,
-    facts: &dyn FactSource,
-) -> Result<(), FactError> {
+fn escorted(case: &mut Case<'_>, subject: &Subject, escort: &Escort, trip: Option<&Trip>, facts: &dyn FactSource) -> Result<(), FactError> {
     case.matter.escort = true;
     case.outcome.category = Some("ESCORT".to_owned());
     case.outcome.row = Some(Row::NngR11);
@@ -269,13 +263,7 @@ fn row(direction: Direction, credential: Credential, fast: bool) -> Row {
 }
 
 /// What an effect would use or record; none where the record for it is missing.
-fn intent(
-    effect: Effect,
-    plate: &str,
-    trip: Option<&Trip>,
-    manifest: Option<&Manifest>,
-    escort: Option<&Escort>,
-) -> Option<UseIntent> {
+fn intent(effect: Effect, plate: &str, trip: Option<&Trip>, manifest: Option<&Manifest>, escort: Option<&Escort>) -> Option<UseIntent> {
     let on = |kind, id: &str, issue: Option<String>, state: &str| UseIntent {
         effect,
         plate: plate.to_owned(),

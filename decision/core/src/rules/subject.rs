@@ -101,6 +101,10 @@ impl Subject {
     }
 }
 
+fn stray(entry: &Entry, parent: &str) -> FactError {
+    FactError(format!("{} {:?} is no child of {parent:?}", entry.kind, entry.id))
+}
+
 fn understood(entry: &Entry) -> Result<Record, FactError> {
     Record::from_entry(entry).map_err(|e| FactError(e.to_string()))
 }
@@ -151,10 +155,12 @@ pub(super) fn card(facts: &dyn FactSource, id: &str) -> Result<Option<Card>, Fac
 pub(super) fn approvals(facts: &dyn FactSource, appointment: &str) -> Result<Vec<Approval>, FactError> {
     let mut approvals = Vec::new();
     for entry in facts.children(Kind::Approval, appointment)? {
-        match understood(&entry)? {
-            Record::Approval(r) if r.appointment == appointment => approvals.push(r),
-            other => return Err(FactError(format!("a {} among the approvals of {appointment:?}", other.kind()))),
+        let record = understood(&entry)?;
+        let Record::Approval(approval) = record else { return Err(stray(&entry, appointment)) };
+        if approval.appointment != appointment {
+            return Err(stray(&entry, appointment));
         }
+        approvals.push(approval);
     }
     Ok(approvals)
 }
@@ -165,10 +171,11 @@ pub(super) fn manifests(facts: &dyn FactSource, trip: &str, book: &UseBook) -> R
     for entry in facts.children(Kind::Manifest, trip)? {
         let mut record = understood(&entry)?;
         merge(&mut record, book)?;
-        match record {
-            Record::Manifest(r) if r.trip == trip => manifests.push(r),
-            other => return Err(FactError(format!("a {} among the manifests of {trip:?}", other.kind()))),
+        let Record::Manifest(manifest) = record else { return Err(stray(&entry, trip)) };
+        if manifest.trip != trip {
+            return Err(stray(&entry, trip));
         }
+        manifests.push(manifest);
     }
     Ok(manifests)
 }

@@ -1,6 +1,8 @@
 //! Scenario files: gate situations as test cases (format: decision-table section 8), run through
 //! the real rules.
 
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod format;
 mod run;
 
