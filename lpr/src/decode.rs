@@ -113,7 +113,7 @@ fn short(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opencv::core::{Scalar, Vector, CV_16UC1, CV_8UC1, CV_8UC3, CV_8UC4};
+    use opencv::core::{Scalar, Vector, VectorToVec, CV_16UC1, CV_8UC1, CV_8UC3, CV_8UC4};
     use opencv::imgcodecs::{imencode, imencode_def};
 
     fn picture(width: i32, height: i32, typ: i32) -> Mat {

@@ -1,6 +1,6 @@
 //! A plate, cut out by its four corners, as the recogniser wants to see it.
 
-use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size, ToInputArray, Vec3b, VecN, BORDER_REPLICATE};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, Rect, Scalar, Size, ToInputArray, Vec3b, VecN, BORDER_REPLICATE};
 use opencv::imgproc::{resize, warp_perspective, INTER_AREA, INTER_LINEAR, WARP_INVERSE_MAP};
 
 use crate::decode::Pixels;
