@@ -137,7 +137,7 @@ impl Lane {
         let arrived = clock::now();
         self.report(ReadMessage { vehicle_present: Some(true), ..self.blank() }).await;
         self.shared.at_lanes.insert(self.spec.id.clone(), visit.plate.clone());
-        self.approach(&visit.look).await;
+        self.approach(&visit).await;
         self.present_papers(&visit).await;
         let end = self.wait(&visit, arrived).await;
         let ended = match end {
@@ -159,14 +159,17 @@ impl Lane {
         self.rest_between(1_200, 2_500).await;
     }
 
-    /// The vehicle comes nearer, frame by frame.
-    async fn approach(&mut self, look: &VehicleLook) {
+    /// The vehicle comes nearer, frame by frame; its load is seen from above on the way.
+    async fn approach(&mut self, visit: &Visit) {
         let frames = self.rng.random_range(4..=8_u32);
         for i in 0..frames {
             let begun = Clock::now();
             let t = f64::from(i) / f64::from(frames - 1);
             // Slows down towards the barrier.
-            self.show(Some(look), 1.0 - (1.0 - t) * (1.0 - t)).await;
+            self.show(Some(&visit.look), 1.0 - (1.0 - t) * (1.0 - t)).await;
+            if let Some(cargo) = visit.cargo.as_ref().filter(|_| i == 0) {
+                self.report(ReadMessage { cargo_observed: Some(cargo.clone()), ..self.blank() }).await;
+            }
             if self.stopped() {
                 return;
             }
@@ -175,9 +178,6 @@ impl Lane {
     }
 
     async fn present_papers(&mut self, visit: &Visit) {
-        if let Some(cargo) = &visit.cargo {
-            self.report(ReadMessage { cargo_observed: Some(cargo.clone()), ..self.blank() }).await;
-        }
         if visit.card.is_none() && visit.exit_permit.is_none() {
             return;
         }

@@ -52,6 +52,9 @@ pub struct SimConfig {
     pub seconds: Option<u64>,
     /// The same seed gives the same traffic.
     pub seed: u64,
+    /// Marks the ids of this run's papers; two runs against one gate must differ in it, because the
+    /// gate remembers which papers are used up.
+    pub run: u32,
     /// Write the site's registry records first.
     pub write_registry: bool,
     /// A simulated guard works the held ones off.
@@ -67,6 +70,7 @@ impl Default for SimConfig {
             rate_per_min: 2.0,
             seconds: None,
             seed: clock::now().as_micros().unsigned_abs(),
+            run: (clock::now().as_millis() / 100) as u32,
             write_registry: true,
             guard: true,
             dwell_s: (40, 180),
@@ -164,7 +168,7 @@ pub async fn run_simulation(
     let at_lanes = Arc::new(AtLanes::new());
     let shared = Arc::new(Shared {
         port: port.clone(),
-        traffic: Mutex::new(Traffic::new(&site, config.seed, config.dwell_s)),
+        traffic: Mutex::new(Traffic::new(&site, config.seed, config.run, config.dwell_s)),
         renderer,
         at_lanes: at_lanes.clone(),
         config: config.clone(),

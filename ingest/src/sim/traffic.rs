@@ -138,13 +138,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Traffic at the site. `dwell_s`: how long vehicles stay inside, from and to.
+    /// Traffic at the site. `run` marks the ids of its papers, because a gate remembers which are used
+    /// up; `dwell_s`: how long vehicles stay inside, from and to.
     #[must_use]
-    pub fn new(site: &DemoSite, seed: u64, dwell_s: (u32, u32)) -> Self {
+    pub fn new(site: &DemoSite, seed: u64, run: u32, dwell_s: (u32, u32)) -> Self {
         let known: Vec<Known> = site.vehicles().iter().cloned().map(Known::new).collect();
         Self {
             rng: StdRng::seed_from_u64(seed),
-            run: format!("{:08X}", (seed ^ (seed >> 32)) as u32),
+            run: format!("{run:08X}"),
             papers: 0,
             on_file: known.len(),
             known,
@@ -529,7 +530,7 @@ mod tests {
     fn drive(seed: u64, rounds: usize) -> Vec<Visit> {
         let mut now: Instant = "2026-03-10T12:00:00+08:00".parse().unwrap();
         let site = DemoSite::new(4, now);
-        let mut traffic = Traffic::new(&site, seed, (30, 90));
+        let mut traffic = Traffic::new(&site, seed, 1, (30, 90));
         let mut visits = Vec::new();
         for _ in 0..rounds {
             for lane in site.lanes() {
@@ -575,7 +576,7 @@ mod tests {
     fn nobody_is_at_two_places_at_once() {
         let now: Instant = "2026-03-10T12:00:00+08:00".parse().unwrap();
         let site = DemoSite::new(4, now);
-        let mut traffic = Traffic::new(&site, 5, (30, 90));
+        let mut traffic = Traffic::new(&site, 5, 1, (30, 90));
         let mut at_lane = BTreeSet::new();
         // Nobody's visit ends: every further arrival must be somebody else.
         for _ in 0..60 {

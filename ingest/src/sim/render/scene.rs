@@ -2,7 +2,6 @@
 
 use opencv::core::{Mat, Point, Scalar};
 use opencv::imgproc;
-use opencv::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
