@@ -12,7 +12,6 @@ mod config;
 mod error;
 mod files;
 pub mod format;
-#[cfg(not(nopg))]
 pub mod pg;
 mod provider;
 mod query;

@@ -6,6 +6,7 @@
 //! within the time and the number that [`crate::AnalyticsConfig`] allows, and each sees all its
 //! tables at one instant.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -471,3 +472,7 @@ impl QueryHook for QuestionsOnly {
         checked.err().map(Err)
     }
 }
+
+#[cfg(test)]
+#[path = "pg_tests.rs"]
+mod tests;

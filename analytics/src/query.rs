@@ -205,7 +205,11 @@ impl Queries {
             }
         });
         let guard = AbortOnDrop(task);
-        let schema = told.await.map_err(|_| AnalyticsError::Timeout { seconds })??;
+        // A question deep in its work notices its end late: the one who asked is told in time.
+        let schema = match tokio::time::timeout_at(deadline.into(), told).await {
+            Ok(Ok(begun)) => begun?,
+            Ok(Err(_)) | Err(_) => return Err(AnalyticsError::Timeout { seconds }),
+        };
         Ok(Answer { schema, batches, deadline, seconds, _guard: guard })
     }
 
@@ -246,19 +250,22 @@ impl Answer {
     pub async fn collect(mut self, max: usize) -> Result<QueryResult> {
         let mut result = QueryResult { schema: self.schema(), batches: Vec::new() };
         let mut rows = 0;
-        while let Some(batch) = self.next().await {
-            let batch = batch?;
-            rows += batch.num_rows();
-            if rows > max {
-                return Err(AnalyticsError::TooManyRows { max });
+        let (deadline, seconds) = (self.deadline, self.seconds);
+        loop {
+            match tokio::time::timeout_at(deadline.into(), self.next()).await {
+                Ok(Some(batch)) => {
+                    let batch = batch?;
+                    rows += batch.num_rows();
+                    if rows > max {
+                        return Err(AnalyticsError::TooManyRows { max });
+                    }
+                    result.batches.push(batch);
+                }
+                // A question stopped for its time may have found no room to say so.
+                Ok(None) if Instant::now() < deadline => return Ok(result),
+                Ok(None) | Err(_) => return Err(AnalyticsError::Timeout { seconds }),
             }
-            result.batches.push(batch);
         }
-        // A question stopped for its time may have found no room to say so.
-        if Instant::now() >= self.deadline {
-            return Err(AnalyticsError::Timeout { seconds: self.seconds });
-        }
-        Ok(result)
     }
 }
 

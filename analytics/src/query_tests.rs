@@ -156,7 +156,7 @@ async fn lane_minutes_hold_their_first_instant_and_not_the_next() {
         passage("P2", Some("A2"), "ENTRY", "苏G2", &at("08:00:20")), // waited 20 s
         passage("P0", None, "ENTRY", "苏G3", &at("08:00:30")),       // tailgating: nobody waited
     ]);
-    let sql = "SELECT minute, arrivals, opened, held, refused, passed, queue, queue_max, waiting_p50_s, waiting_p95_s FROM lane_minutes ORDER BY minute";
+    let sql = "SELECT minute, arrivals, opened, held, refused, passed, queue, queue_max, round(waiting_p50_s, 7), round(waiting_p95_s, 8) FROM lane_minutes ORDER BY minute";
     let answer = "2026-03-10T07:59:00.000+08:00,1,0,0,0,0,,,,
 2026-03-10T08:00:00.000+08:00,2,1,1,0,3,6.5,9,15.0000005,19.50000005
 2026-03-10T08:01:00.000+08:00,1,0,0,1,0,,,,";
