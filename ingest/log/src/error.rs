@@ -76,8 +76,10 @@ pub enum LogError {
         /// The partition.
         partition: u32,
     },
-    /// A newer holder of the same transactional id exists; this one must stop.
-    #[error("the transactional id {0} has a newer holder; this one is fenced off and must stop")]
+    /// A newer holder of the same transactional id exists, or the cluster gave this one's transaction
+    /// up because it took too long. Either way this one must stop; it may take the id anew only
+    /// after making sure that it still owns what it writes for.
+    #[error("the transactional id {0} has a newer holder or its transaction took too long; this holder is fenced off and must stop")]
     Fenced(String),
     /// The transaction could not be completed and must be aborted; it may then be repeated.
     #[error("the transaction must be aborted and repeated: {0}")]

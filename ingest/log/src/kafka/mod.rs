@@ -182,6 +182,8 @@ impl KafkaLog {
         }
         let client: BaseConsumer = client_config(&self.cluster.config, Role::Consumer)
             .set("group.id", group)
+            // Else the answer would wait for the end of an open transaction of the group.
+            .set("isolation.level", "read_uncommitted")
             .create()
             .map_err(|e| kafka_error(&e, group))?;
         let client = Arc::new(client);
@@ -197,8 +199,12 @@ impl Cluster {
         question: impl FnOnce(&BaseConsumer<Context>, Duration) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (meta, timeout) = (self.meta.clone(), self.config.timeout);
-        tokio::task::spawn_blocking(move || question(&meta, timeout))
-            .await
+        tokio::task::spawn_blocking(move || {
+            // Serves what has gathered in the client's event queue; nothing is consumed by it.
+            drop(meta.poll(Duration::ZERO));
+            question(&meta, timeout)
+        })
+        .await
             .map_err(|_| LogError::Closed)?
     }
 
@@ -357,6 +363,7 @@ impl Log for KafkaLog {
             }
             let (client, name) = (client.clone(), (*topic).to_owned());
             let answer = tokio::task::spawn_blocking(move || {
+                drop(client.poll(Duration::ZERO));
                 client
                     .committed_offsets(asked, timeout)
                     .map_err(|e| kafka_error(&e, &name))

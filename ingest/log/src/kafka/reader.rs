@@ -21,7 +21,7 @@ use crate::api::ReadBatch;
 use crate::error::{LogError, Result};
 
 /// Clients kept for the next call; more are made and dropped.
-const IDLE_MAX: usize = 16;
+const IDLE_MAX: usize = 8;
 /// How long a record that should be there may take before the call returns without it.
 const FETCH: Duration = Duration::from_secs(2);
 
@@ -72,13 +72,15 @@ impl Readers {
         max: usize,
         wait: Duration,
     ) -> Result<ReadBatch> {
-        let mut lent = self.lend(topic, partition, from)?;
+        let (mut lent, goes_on) = self.lend(topic, partition, from)?;
         let reader = lent.reader.as_mut().ok_or(LogError::Closed)?;
-        let end = self.end(topic, partition, from).await?;
-        let batch = if from < end {
-            reader.fetch(end, max).await
-        } else {
+        let batch = if goes_on && !wait.is_zero() {
             reader.tail(max, wait).await
+        } else {
+            match self.end(topic, partition, from).await? {
+                end if from < end => reader.fetch(end, max).await,
+                _ => reader.tail(max, wait).await,
+            }
         };
         if batch.is_err() {
             // Its client may be out of step: the next call makes a new one.
@@ -112,12 +114,14 @@ impl Readers {
             .await
     }
 
-    fn lend(&self, topic: &str, partition: u32, from: u64) -> Result<Lent> {
+    /// A reader that reads `from` next, and whether it goes on from an earlier call.
+    fn lend(&self, topic: &str, partition: u32, from: u64) -> Result<(Lent, bool)> {
         let mut idle = self.idle.lock();
         let place = idle
             .iter()
             .position(|r| r.topic == topic && r.partition == partition && r.next == from);
         let reader = if let Some(place) = place {
+            // INVARIANT: its client has delivered everything before `next` and nothing after.
             idle.remove(place)
         } else {
             let other = idle
@@ -130,10 +134,11 @@ impl Readers {
             drop(idle);
             Reader::start(client, topic, partition, from)?
         };
-        Ok(Lent {
+        let lent = Lent {
             reader: Some(reader),
             idle: self.idle.clone(),
-        })
+        };
+        Ok((lent, place.is_some()))
     }
 
     fn client(&self) -> Result<StreamConsumer<Context>> {
@@ -141,6 +146,7 @@ impl Readers {
         settings
             .set("group.id", "portgate-read")
             .set("auto.offset.reset", "error")
+            .set("queued.max.messages.kbytes", "8192")
             .set("enable.partition.eof", "true");
         StreamConsumer::from_config_and_context(&settings, Context::default())
             .map_err(|e| kafka_error(&e, "Kafka client"))

@@ -292,3 +292,130 @@ fn a_newer_format_is_refused() {
     let opened = EmbeddedLog::open(config(folder.path()));
     assert!(matches!(opened, Err(LogError::NewerFormat { found: 99, .. })));
 }
+
+/// A small file system of its own, where the test may mount one.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            println!("skipped: no right to mount a small file system");
+            return None;
+        }
+        Some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_an_error_and_loses_nothing() {
+    let Some(disk) = SmallDisk::mount("16m") else {
+        return;
+    };
+    let filler = disk.0.path().join("filler");
+    std::fs::write(&filler, vec![1; 8 << 20]).unwrap();
+    let path = disk.0.path().join("log");
+    let mut log = EmbeddedLog::open(config(&path)).unwrap();
+    log.create_topics(&[TopicSpec::new("t", 1)]).await.unwrap();
+    let payload = "x".repeat(100_000);
+    let mut acked = Vec::new();
+    let failure = loop {
+        let value = format!("{} {payload}", acked.len());
+        match log.append(NewRecord::new("t", "k", value.clone())).await {
+            Ok(place) => acked.push((place.offset, value)),
+            Err(e) => break e,
+        }
+        assert!(acked.len() < 200, "the disk is never full");
+    };
+    assert!(failure.is_retriable(), "{failure}");
+    let health = log.health().await;
+    assert!(!health.ok && !health.detail.is_empty(), "{health:?}");
+    println!("after {} records: {failure}; health: {}", acked.len(), health.detail);
+    std::fs::remove_file(&filler).unwrap();
+    let began = Instant::now();
+    let mut reopened = false;
+    while !log.health().await.ok {
+        // The store heals by itself, or at the latest when it is opened again.
+        if began.elapsed() > Duration::from_secs(10) {
+            assert!(!reopened, "with room it works again");
+            drop(log);
+            log = EmbeddedLog::open(config(&path)).unwrap();
+            reopened = true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("room again: healthy after {:?}, reopened: {reopened}", began.elapsed());
+    put(&log, "t", "k", "after").await;
+    for round in 0..2 {
+        let stored = read_all(&log, "t", 0).await;
+        for (offset, sent) in &acked {
+            let there = stored.iter().find(|r| r.offset == *offset);
+            assert_eq!(there.map(value), Some(sent.as_str()), "acknowledged, so it is there");
+        }
+        assert_eq!(stored.last().map(value), Some("after"));
+        if round == 0 {
+            drop(log);
+            log = EmbeddedLog::open(config(&path)).unwrap();
+        }
+    }
+}
+
+/// Prints what group commit brings on this disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo test --release -p portgate-log -- --ignored --nocapture measure"]
+async fn measure_synced_appends() {
+    use std::io::Write;
+    let fixture = Embedded::new();
+    let mut bare = std::fs::File::create(fixture.folder.path().join("bare")).unwrap();
+    let began = Instant::now();
+    for _ in 0..300 {
+        bare.write_all(&[7; 400]).unwrap();
+        bare.sync_data().unwrap();
+    }
+    let bare_ms = began.elapsed().as_secs_f64() * 1000.0 / 300.0;
+    println!("bare write and fdatasync of 400 bytes: {bare_ms:.3} ms");
+    let log = Arc::new(EmbeddedLog::open(EmbeddedConfig::new(fixture.folder.path().join("log"))).unwrap());
+    let topic = topic(&*log, &fixture, 1).await;
+    let payload = "x".repeat(300);
+    for appenders in [1usize, 8, 64, 256] {
+        let each = (2000 / appenders).max(30);
+        let began = Instant::now();
+        let tasks = (0..appenders).map(|_| {
+            let (log, topic, payload) = (log.clone(), topic.clone(), payload.clone());
+            tokio::spawn(async move {
+                let mut taken = Vec::with_capacity(each);
+                for _ in 0..each {
+                    let began = Instant::now();
+                    let record = NewRecord::new(&topic, "site", payload.clone());
+                    log.append(record).await.unwrap();
+                    taken.push(began.elapsed().as_secs_f64() * 1000.0);
+                }
+                taken
+            })
+        });
+        let mut taken: Vec<f64> = futures::future::join_all(tasks)
+            .await
+            .into_iter()
+            .flat_map(Result::unwrap)
+            .collect();
+        let seconds = began.elapsed().as_secs_f64();
+        taken.sort_by(f64::total_cmp);
+        println!(
+            "{appenders} appenders: {:.0} appends/s, p50 {:.2} ms, p99 {:.2} ms",
+            taken.len() as f64 / seconds,
+            taken[taken.len() / 2],
+            taken[taken.len() * 99 / 100]
+        );
+    }
+}
