@@ -79,6 +79,15 @@ pub struct Engine {
     status: watch::Sender<Status>,
 }
 
+/// A task that ends with its owner, however that ends.
+pub(crate) struct Worker<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Drop for Worker<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// What the loop has to do next.
 enum Action {
     Stop,
@@ -140,7 +149,7 @@ impl Engine {
         let trouble = watch::Sender::new(None);
         let mut outbox_trouble = trouble.subscribe();
         let publisher = Publisher { store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble };
-        let mut publisher = tokio::spawn(publisher.run(receiver));
+        let mut publisher = Worker(tokio::spawn(publisher.run(receiver)));
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut group_commit = tokio::time::Instant::now();
 
@@ -151,7 +160,7 @@ impl Engine {
                 tokio::select! {
                     biased;
                     () = &mut stop => Action::Stop,
-                    ended = &mut publisher => Action::Published(ended),
+                    ended = &mut publisher.0 => Action::Published(ended),
                     batch = tailed.recv(), if sources.registry.is_empty() => Action::Registry(batch),
                     _ = housekeeping.tick() => Action::Housekeeping,
                     reads = sources.consumer.poll(self.options.batch_max, POLL_WAIT), if sources.reads.is_empty() => match reads {
@@ -193,10 +202,10 @@ impl Engine {
                 sources.commit_group(&self.store).await;
             }
         };
-        tail.abort();
+        drop(tail);
         drop(sender);
         let drained = match &result {
-            Err(_) if publisher.is_finished() => Ok(()),
+            Err(_) if publisher.0.is_finished() => Ok(()),
             _ => self.drain(publisher).await,
         };
         sources.commit_group(&self.store).await;
@@ -315,7 +324,7 @@ impl Engine {
         let partitions = self.log.partitions(topics::READS).await?;
         let site_partition = partition_for_key(self.store.site().as_bytes(), partitions);
         let ends = self.log.end_offsets(topics::READS).await?;
-        let backlog_end = usize::try_from(site_partition).ok().and_then(|p| ends.get(p)).copied().unwrap_or(0);
+        let backlog_end = end_of(&ends, site_partition);
         let group = format!("{}.{}", self.options.group, self.store.site());
         let options = ConsumerOptions::new(group, &[topics::READS], StartFrom::Earliest);
         let consumer = self.log.consumer(options).await?;
@@ -358,13 +367,11 @@ impl Engine {
         Ok(())
     }
 
-    async fn drain(&self, publisher: JoinHandle<Result<(), EngineError>>) -> Result<(), EngineError> {
-        let abort = publisher.abort_handle();
-        match tokio::time::timeout(DRAIN_WAIT, publisher).await {
+    async fn drain(&self, mut publisher: Worker<Result<(), EngineError>>) -> Result<(), EngineError> {
+        match tokio::time::timeout(DRAIN_WAIT, &mut publisher.0).await {
             Ok(Ok(result)) => result,
             Ok(Err(e)) => Err(EngineError::Worker(format!("publisher: {e}"))),
             Err(_) => {
-                abort.abort();
                 tracing::warn!(entries = self.store.outbox_depth(), "stopped with an outbox; it goes out at the next start");
                 Ok(())
             }
@@ -388,10 +395,14 @@ impl Engine {
         if let (Ok(ends), Ok(known)) =
             (self.log.end_offsets(topics::READS).await, self.store.offset(topics::READS, sources.site_partition))
         {
-            let end = usize::try_from(sources.site_partition).ok().and_then(|p| ends.get(p)).copied().unwrap_or(0);
+            let end = end_of(&ends, sources.site_partition);
             metrics::gauge!(telemetry::QUEUE_READS).set(end.saturating_sub(known.unwrap_or(0)) as f64);
         }
     }
+}
+
+fn end_of(ends: &[u64], partition: u32) -> u64 {
+    usize::try_from(partition).ok().and_then(|p| ends.get(p)).map_or(0, |end| *end)
 }
 
 impl Sources {

@@ -7,9 +7,9 @@ use portgate_core::time::Instant;
 use portgate_log::{topics, Log, LogError, ReadBatch, Record};
 use portgate_store::Store;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
+use crate::engine::Worker;
 use crate::error::EngineError;
 
 /// The registry has one partition: its order is one.
@@ -43,7 +43,7 @@ impl RegistryTail {
         clock: Arc<dyn Clock>,
         store: &Store,
         batches_max: usize,
-    ) -> Result<(AbortHandle, mpsc::Receiver<Result<Tailed, LogError>>), EngineError> {
+    ) -> Result<(Worker<()>, mpsc::Receiver<Result<Tailed, LogError>>), EngineError> {
         let partitions = log.partitions(topics::REGISTRY).await?;
         if partitions != 1 {
             let what = format!("it has {partitions} partitions and must have one, because its order is one");
@@ -52,7 +52,7 @@ impl RegistryTail {
         let from = store.offset(topics::REGISTRY, PARTITION)?.unwrap_or(0);
         let (out, tailed) = mpsc::channel(batches_max);
         let tail = Self { log, clock, from, out };
-        Ok((tokio::spawn(tail.run()).abort_handle(), tailed))
+        Ok((Worker(tokio::spawn(tail.run())), tailed))
     }
 
     async fn run(mut self) {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::{Act, Barrier, Control};
 use crate::clock::Clock;
+use crate::engine::Worker;
 use crate::telemetry;
 
 /// How barriers are driven.
@@ -70,7 +71,7 @@ pub async fn drive(
     let mut stop = pin!(stop);
     let (reports, outgoing) = mpsc::channel(REPORTS_MAX);
     let (moved, mut arrived) = mpsc::channel(MOVES_MAX);
-    let reporter = tokio::spawn(report_all(log.clone(), outgoing));
+    let reporter = Worker(tokio::spawn(report_all(log.clone(), outgoing)));
     let mut driver = Driver { log, barrier, clock, options, lanes: BTreeMap::new(), reports, moved };
     driver.look_back().await?;
     let topics = [topics::COMMANDS, topics::READS];
@@ -98,7 +99,7 @@ pub async fn drive(
         }
     };
     drop(driver);
-    reporter.abort();
+    drop(reporter);
     if let Err(e) = consumer.close().await {
         tracing::debug!(error = %e, "leaving the consumer group");
     }

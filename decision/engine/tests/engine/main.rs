@@ -1,0 +1,5 @@
+//! The engine on the real embedded log and the real store.
+
+mod crash;
+mod kit;
+mod line;
