@@ -57,7 +57,7 @@ const JOURNAL_TAIL: u64 = 30_000;
 /// Pictures read back at the start, per partition.
 const FRAMES_TAIL: u64 = 32;
 /// A lane's new picture is announced at most this often.
-const PICTURES_EVERY: Duration = Duration::from_millis(250);
+const PICTURES_EVERY: Duration = Duration::from_millis(400);
 /// After the stop, open calls may take this long.
 const LINGER: Duration = Duration::from_secs(5);
 

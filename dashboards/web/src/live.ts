@@ -148,8 +148,16 @@ window.setInterval(() => {
   if (source !== null && Date.now() - lastHeard > SILENCE_MAX_MS) lost()
 }, 2000)
 
+const SIGNED_IN = 'portgate.signed-in'
+
+/** Whether this browser may hold a session (its cookie can't be seen from here). */
+export function wasSignedIn(): boolean {
+  return localStorage.getItem(SIGNED_IN) !== null
+}
+
 /** A signed-in person looks at the page. */
 export function start(who: Account): void {
+  localStorage.setItem(SIGNED_IN, '1')
   account.value = who
   connection.value = 'connecting'
   lostSince.value = null
@@ -159,6 +167,7 @@ export function start(who: Account): void {
 
 /** Signed out, or the session has ended: nothing of it stays on the page. */
 export function stop(): void {
+  localStorage.removeItem(SIGNED_IN)
   source?.close()
   source = null
   window.clearTimeout(retryTimer)
