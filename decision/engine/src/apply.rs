@@ -46,10 +46,7 @@ pub(crate) struct LaneTimer {
 
 impl LaneTimer {
     pub(crate) fn of(state: &LaneState) -> Self {
-        Self {
-            deadline: state.deadline(),
-            pending: state.current.as_ref().is_some_and(|a| a.phase == Phase::Pending),
-        }
+        Self { deadline: state.deadline(), pending: state.current.as_ref().is_some_and(|a| a.phase == Phase::Pending) }
     }
 }
 

@@ -61,7 +61,8 @@ pub fn bench_commits(dir: &Path, n: usize) -> Result<Timing, EngineError> {
     for i in 0..n {
         let at = Instant::from_millis(1_773_108_000_000 + i64::try_from(i).unwrap_or(0));
         let event_id = format!("bench-{from}-{i}");
-        let read = ReadMessage { lane: "JCZ-1.L1".into(), event_id: Some(event_id.clone()), card: Some("C001".into()), ..ReadMessage::default() };
+        let read =
+            ReadMessage { lane: "JCZ-1.L1".into(), event_id: Some(event_id.clone()), card: Some("C001".into()), ..ReadMessage::default() };
         let step = Step { events: vec![JournalEvent::Read { read: Box::new(read) }], changes: vec![Change::Seen { event_id, at }] };
         let started = Clock::now();
         let mut batch = store.begin();

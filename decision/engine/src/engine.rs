@@ -392,8 +392,7 @@ impl Engine {
         metrics::gauge!(telemetry::REGISTRY_AGE_SECONDS).set(age_ms.max(0) as f64 / 1e3);
         metrics::gauge!(telemetry::LANES_PENDING).set(timers.values().filter(|t| t.pending).count() as f64);
         metrics::gauge!(telemetry::OUTBOX_ENTRIES).set(self.store.outbox_depth() as f64);
-        if let (Ok(ends), Ok(known)) =
-            (self.log.end_offsets(topics::READS).await, self.store.offset(topics::READS, sources.site_partition))
+        if let (Ok(ends), Ok(known)) = (self.log.end_offsets(topics::READS).await, self.store.offset(topics::READS, sources.site_partition))
         {
             let end = end_of(&ends, sources.site_partition);
             metrics::gauge!(telemetry::QUEUE_READS).set(end.saturating_sub(known.unwrap_or(0)) as f64);

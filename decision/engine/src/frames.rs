@@ -119,10 +119,7 @@ impl RecentFrames {
             Some(offset) => offset,
             None => {
                 let ranges = log.ranges(topics::FRAMES).await?;
-                ranges
-                    .iter()
-                    .find(|r| r.partition == partition)
-                    .map_or(0, |r| r.end.saturating_sub(BACK_FRAMES).max(r.earliest))
+                ranges.iter().find(|r| r.partition == partition).map_or(0, |r| r.end.saturating_sub(BACK_FRAMES).max(r.earliest))
             }
         };
         let batch = log.read(topics::FRAMES, partition, start, POLL_FRAMES, POLL_WAIT).await?;

@@ -156,18 +156,15 @@ fn reject(store: &Store, record: &Record, reason: impl Into<String>) -> Result<T
     let mine = match record.key_str() {
         Some(key) if key == store.site() => true,
         Some(key) if store.record(Kind::Site, key)?.is_some() => false,
-        Some(_) | None => {
-            store.list(Kind::Site, "", None, 1)?.first().is_none_or(|first| first.id == store.site())
-        }
+        Some(_) | None => store.list(Kind::Site, "", None, 1)?.first().is_none_or(|first| first.id == store.site()),
     };
     Ok(if mine { Rejected::of(record, reason) } else { Taken::Other })
 }
 
 /// The site of a lane that is in the registry with its checkpoint.
 fn site_of(store: &Store, lane: &str) -> Result<Option<String>, StoreError> {
-    let field = |entry: portgate_core::facts::Entry, name: &str| {
-        entry.value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned)
-    };
+    let field =
+        |entry: portgate_core::facts::Entry, name: &str| entry.value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
     let Some(checkpoint) = store.record(Kind::Lane, lane)?.and_then(|e| field(e, "checkpoint")) else { return Ok(None) };
     Ok(store.record(Kind::Checkpoint, &checkpoint)?.and_then(|e| field(e, "site")))
 }

@@ -108,9 +108,7 @@ impl Publisher {
                         Order::Withdraw => "withdraw",
                     };
                     metrics::counter!(telemetry::COMMANDS, "order" => order).increment(1);
-                    if let (Order::Open, Some(at)) =
-                        (command.order, evidence_at.get(&(&command.decision_id, command.decision_version)))
-                    {
+                    if let (Order::Open, Some(at)) = (command.order, evidence_at.get(&(&command.decision_id, command.decision_version))) {
                         metrics::histogram!(telemetry::COMMAND_LATENCY_SECONDS).record(now.micros_since(*at).max(0) as f64 / 1e6);
                     }
                 }

@@ -16,9 +16,7 @@ use crate::bind::binding;
 use crate::db::{Row, Store};
 use crate::error::Result;
 use crate::journal::Head;
-use crate::keys::{
-    decision_key, kind_key, meta, seq_from, split_decision_key, split_kind_key, split_time_key, time_from, Cf,
-};
+use crate::keys::{decision_key, kind_key, meta, seq_from, split_decision_key, split_kind_key, split_time_key, time_from, Cf};
 use crate::read::{version_from, EvidenceMeta, Raw};
 use crate::registry::{decode, unpack, Packed, Pointer};
 
@@ -54,8 +52,11 @@ pub struct Report {
 /// # Errors
 /// When the store cannot be opened at all.
 pub fn check(dir: &Path) -> Result<Report> {
-    let store = Store::open_read_only(dir)?;
+    let (store, unreadable) = Store::open_read_only(dir)?;
     let mut checker = Checker { store: &store, report: Report { site: store.site().to_owned(), ..Report::default() } };
+    if let Some(e) = unreadable {
+        checker.found("checksum", format!("meta: {e}"));
+    }
     let live = checker.lanes();
     checker.journal();
     checker.decisions();
@@ -191,10 +192,7 @@ impl Checker<'_> {
             JournalEvent::Command { command } => {
                 let key = decision_key(&command.decision_id, command.decision_version);
                 if self.store.raw(Cf::Decision, &key)?.is_none() {
-                    self.found(
-                        "command_without_decision",
-                        format!("{} names a decision that is not stored", command.command_id),
-                    );
+                    self.found("command_without_decision", format!("{} names a decision that is not stored", command.command_id));
                 }
             }
             _ => {}

@@ -12,8 +12,8 @@ use portgate_core::registry::Kind;
 use portgate_core::site::LaneState;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Direction,
-    IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions, DB,
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Direction, IteratorMode,
+    Options, ReadOptions, WriteBatch, WriteOptions, DB,
 };
 
 use crate::error::{Result, StoreError};
@@ -84,21 +84,24 @@ impl Store {
     }
 
     /// Opens what is there for reading only, for examination; needs no lock and writes nothing.
-    pub(crate) fn open_read_only(dir: &Path) -> Result<Self> {
+    /// Heads that cannot be read are answered beside it.
+    pub(crate) fn open_read_only(dir: &Path) -> Result<(Self, Option<StoreError>)> {
         let db = DB::open_cf_descriptors_read_only(&options(), dir, families(), false).map_err(|e| open_error(e, dir))?;
         let mut store = Self { db, site: String::new(), dir: dir.to_owned(), heads: Mutex::default() };
-        store.site = store.check_format()?.unwrap_or_default();
-        store.load_heads()?;
-        Ok(store)
+        let heads = match store.check_format() {
+            Err(e @ (StoreError::NewerFormat { .. } | StoreError::WrongStore { .. })) => return Err(e),
+            Err(e) => Err(e),
+            Ok(site) => {
+                store.site = site.unwrap_or_default();
+                store.load_heads()
+            }
+        };
+        Ok((store, heads.err()))
     }
 
     /// The site of the store in that format, if a format is recorded.
     fn check_format(&self) -> Result<Option<String>> {
-        let wrong = |found: &str| StoreError::WrongStore {
-            path: self.dir.clone(),
-            wanted: self.site.clone(),
-            found: found.to_owned(),
-        };
+        let wrong = |found: &str| StoreError::WrongStore { path: self.dir.clone(), wanted: self.site.clone(), found: found.to_owned() };
         let Some(format) = self.raw(Cf::Meta, meta::FORMAT)? else { return Ok(None) };
         let found = std::str::from_utf8(&format).ok().and_then(|f| f.parse::<u32>().ok());
         match found {
@@ -424,9 +427,7 @@ fn families() -> Vec<ColumnFamilyDescriptor> {
         }
         ColumnFamilyDescriptor::new(cf.name(), options)
     };
-    std::iter::once(ColumnFamilyDescriptor::new("default", Options::default()))
-        .chain(Cf::ALL.map(family))
-        .collect()
+    std::iter::once(ColumnFamilyDescriptor::new("default", Options::default())).chain(Cf::ALL.map(family)).collect()
 }
 
 fn open_error(e: rocksdb::Error, dir: &Path) -> StoreError {

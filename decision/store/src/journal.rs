@@ -23,7 +23,7 @@ pub struct Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { seq: 0, chain: hex::encode([0; 32]), at: Instant::from_micros(i64::MIN / 2) }
+        Self { seq: 0, chain: hex::encode([0; 32]), at: Instant::default() }
     }
 }
 
@@ -53,8 +53,7 @@ impl Head {
     /// # Errors
     /// As [`chain_next`].
     pub fn accepts(&self, entry: &JournalEntry) -> Result<bool> {
-        Ok(entry.seq == self.seq + 1
-            && entry.chain == chain_next(&self.chain, &entry.site, entry.seq, entry.at, &entry.event)?)
+        Ok(entry.seq == self.seq + 1 && entry.chain == chain_next(&self.chain, &entry.site, entry.seq, entry.at, &entry.event)?)
     }
 
     /// The head after `entry`.

@@ -74,7 +74,7 @@ fn a_dossier_keeps_the_order_of_first_writing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), SITE).unwrap();
     commit(&store, vec![record(Kind::Card, "C9", Some(card("苏G1"))), record(Kind::Card, "C1", Some(card("苏G1")))], vec![], 1);
-    commit(&store, vec![record(Kind::Card, "C9", Some(json!({"type": "FIXED", "plate": "苏G1", "status": "ISSUED"})))], vec![], 2);
+    commit(&store, vec![record(Kind::Card, "C9", Some(json!({"type": "SINGLE", "plate": "苏G1", "status": "REJECTED"})))], vec![], 2);
     let ids = |store: &Store, plate: &str| store.dossier(plate).unwrap().into_iter().map(|e| e.id).collect::<Vec<_>>();
     assert_eq!(ids(&store, "苏G1"), ["C9", "C1"], "writing again keeps the place");
     assert_eq!(store.registry_head().revision, 3);
@@ -239,16 +239,14 @@ fn rotten_bytes_on_the_disk_are_found_by_their_checksum() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path());
     behind_its_back(dir.path(), "journal", |db, cf| db.flush_cf(cf).unwrap());
-    let table = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .filter(|p| p.extension().is_some_and(|e| e == "sst"))
-        .find(|p| std::fs::read(p).unwrap().windows(8).any(|w| w == b"\"dropped"));
-    let table = table.expect("a table file with journal entries");
-    let mut bytes = std::fs::read(&table).unwrap();
-    let place = bytes.windows(8).position(|w| w == b"\"dropped").unwrap();
-    bytes[place + 1] ^= 0x20;
-    std::fs::write(&table, bytes).unwrap();
+    let tables: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "sst")).collect();
+    assert!(!tables.is_empty());
+    for table in tables {
+        let mut bytes = std::fs::read(&table).unwrap();
+        bytes[12] ^= 0x20;
+        std::fs::write(&table, bytes).unwrap();
+    }
     let found = codes(dir.path());
-    assert!(found.contains(&"checksum") || found.contains(&"unreadable"), "{found:?}");
+    assert!(found.contains(&"checksum"), "{found:?}");
 }

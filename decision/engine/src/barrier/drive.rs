@@ -154,9 +154,7 @@ impl Driver {
 
     fn lane(&mut self, command: &Command) -> &mut Lane {
         let open_ms_max = self.options.open_ms_max;
-        self.lanes
-            .entry(command.lane.clone())
-            .or_insert_with(|| Lane { control: Control::new(open_ms_max), site: command.site.clone() })
+        self.lanes.entry(command.lane.clone()).or_insert_with(|| Lane { control: Control::new(open_ms_max), site: command.site.clone() })
     }
 
     /// Takes polled records: first their progress, then what they say.
@@ -205,8 +203,7 @@ impl Driver {
 
     async fn due(&mut self) {
         let now = self.clock.now();
-        let due: Vec<(String, Vec<Act>)> =
-            self.lanes.iter_mut().map(|(lane, l)| (lane.clone(), l.control.due(now))).collect();
+        let due: Vec<(String, Vec<Act>)> = self.lanes.iter_mut().map(|(lane, l)| (lane.clone(), l.control.due(now))).collect();
         for (lane, acts) in due {
             self.act(&lane, acts).await;
         }

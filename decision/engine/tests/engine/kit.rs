@@ -13,8 +13,7 @@ use portgate_engine::barrier::{drive, Barrier, BarrierFault, BarrierOptions};
 use portgate_engine::{topics, Clock, Engine, EngineError, EngineHandle, EngineOptions, Frames, NoFrames, SystemClock, ANSWERS};
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::{
-    Consumer, ConsumerOptions, Health, Log, LogTransaction, NewRecord, PartitionLag, PartitionRange, Position, ReadBatch, Result,
-    TopicSpec,
+    Consumer, ConsumerOptions, Health, Log, LogTransaction, NewRecord, PartitionLag, PartitionRange, Position, ReadBatch, Result, TopicSpec,
 };
 use portgate_store::Store;
 use serde::de::DeserializeOwned;

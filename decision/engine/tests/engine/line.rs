@@ -97,12 +97,7 @@ async fn a_card_serves_at_one_lane_only() {
 async fn what_does_not_fit_is_put_on_record_and_the_stream_goes_on() {
     let kit = Kit::new().await;
     let (engine, _handle) = kit.engine().await;
-    let misfits: [&[u8]; 4] = [
-        b"no json",
-        br#"{"lane":"JCZ-9.L1","card":"C1"}"#,
-        br#"{"lane":"JCZ-1.L1","crad":"C1"}"#,
-        b"\xff\xfe",
-    ];
+    let misfits: [&[u8]; 4] = [b"no json", br#"{"lane":"JCZ-9.L1","card":"C1"}"#, br#"{"lane":"JCZ-1.L1","crad":"C1"}"#, b"\xff\xfe"];
     for value in misfits {
         kit.append(NewRecord::new(topics::READS, SITE, value.to_vec())).await;
     }
@@ -110,9 +105,8 @@ async fn what_does_not_fit_is_put_on_record_and_the_stream_goes_on() {
     kit.append(NewRecord::new(topics::REGISTRY, "vehicle/X", br#"{"category":"NO_SUCH"}"#.to_vec())).await;
     kit.plate(CARS, "苏G00001", "good").await;
     kit.decided(1).await;
-    let rejected: Vec<Rejected> = kit
-        .until(|| async { Some(kit.all::<Rejected>(topics::REJECTED).await).filter(|r| r.len() == 6) }, "six rejected messages")
-        .await;
+    let rejected: Vec<Rejected> =
+        kit.until(|| async { Some(kit.all::<Rejected>(topics::REJECTED).await).filter(|r| r.len() == 6) }, "six rejected messages").await;
     let reason = |offset: u64| {
         rejected.iter().find(|r| r.topic == topics::READS && r.offset == offset).map(|r| r.reason.clone()).unwrap_or_default()
     };
