@@ -1,11 +1,13 @@
 """Measures the exported networks on the real photographs with ONNX Runtime (one thread).
 
-    python evaluate.py --data DIR [--cache DIR] [--failures DIR]
+    python evaluate.py --data DIR [--made FILE] [--sim DIR] [--failures DIR]
 
 Sets: crops-road (whole picture = plate), toll-lanes (whole frames, with the drawn mark and with
 it painted over), street-scenes (labelled plate among those read; never trained on), no-plate.
 Pictures of fold 0 (by the hash of the plate text) never train; their share is shown apart.
-`--failures` writes the crops that were misread; it stays outside the repository.
+`--made` measures a chunk of the plate generator (of a number never trained on), `--sim` the
+simulator's labelled frames (of a seed never trained on), each per kind. `--once` leaves out the
+second look that refines the corners. `--failures` writes the names of the files misread.
 """
 
 import argparse
@@ -19,6 +21,7 @@ import onnxruntime as ort
 
 import decode
 import real
+import simulated
 import spec
 import train_detector
 from plategen import crops
@@ -47,8 +50,29 @@ class Reader:
         load = lambda part: ort.InferenceSession(str(folder / manifest[part]["file"]), options, providers=["CPUExecutionProvider"])
         self.detector, self.recogniser = load("detector"), load("recogniser")
         self.threshold = manifest["detector"]["threshold"]
+        self.refine_width = manifest["detector"]["refine_width"]
 
-    def find(self, image):
+    def find(self, image, again=True):
+        """Plates in a frame: (score, two lines?, corners), corners refined by a second look."""
+        found = self._whole(image)
+        return [self._closer(image, f) for f in found] if again else found
+
+    def _closer(self, image, found):
+        """Looks again with the plate in the middle at a good size; keeps the first look if lost."""
+        score, two, quad = found
+        f = self.refine_width / max(4.0, np.linalg.norm(quad[1] - quad[0]))
+        half = np.array([spec.DET_WIDTH, spec.DET_HEIGHT]) / 2 / f
+        lo = np.floor(quad.mean(0) - half).astype(int)
+        hi = np.ceil(quad.mean(0) + half).astype(int)
+        lo, hi = np.maximum(lo, 0), np.minimum(hi, [image.shape[1], image.shape[0]])
+        if (hi - lo).min() < 8:
+            return found
+        for _, t, q in self._whole(image[lo[1]:hi[1], lo[0]:hi[0]]):
+            if train_detector.overlap(q + lo, quad) > 0.5:
+                return score, t, (q + lo).astype(np.float32)
+        return found
+
+    def _whole(self, image):
         h, w = image.shape[:2]
         f = min(spec.DET_WIDTH / w, spec.DET_HEIGHT / h)
         small = cv2.resize(image, (min(spec.DET_WIDTH, round(w * f)), min(spec.DET_HEIGHT, round(h * f))),
@@ -64,10 +88,10 @@ class Reader:
         chars, kind = self.recogniser.run(None, {"image": x})
         return decode.read(chars[0], kind[0], two_line)
 
-    def frame(self, image):
+    def frame(self, image, again=True):
         """All plates read in a frame: (text, kind, lowest character probability, corners)."""
         out = []
-        for _, two, quad in self.find(image):
+        for _, two, quad in self.find(image, again):
             got = self.crop(rectify(image, quad, bool(two)), bool(two))
             if got and min(got[2]) >= MIN_CONFIDENCE:
                 out.append((got[0], got[1], min(got[2]), quad))
@@ -116,10 +140,38 @@ class Score:
         print(text, flush=True)
 
 
+def made(reader, path):
+    """Per kind on generated samples."""
+    d = np.load(path)
+    score = Score("made-up plates, normal and hard mixed")
+    for image, labels, kind in zip(d["images"], d["labels"], d["kinds"]):
+        name = spec.KINDS[kind]
+        got = reader.crop(image, name in spec.TWO_LINE_KINDS)
+        score.add(got and got[0] == "".join(spec.ALPHABET[c] for c in labels if c), False, name, "")
+    score.show()
+
+
+def simulated_frames(reader, folder, again):
+    """Per kind on the simulator's frames, and plates read where there is none."""
+    score, empty, false = Score("simulator's frames"), 0, 0
+    for image, _, text, kind in simulated.frames(folder):
+        got = reader.frame(image, again)
+        if not text:
+            empty += 1
+            false += bool(got)
+            continue
+        score.add(any(p[0] == text for p in got), False, kind, "")
+    score.show()
+    print(f"simulator's empty lanes: {false} of {empty} with a read plate")
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", type=pathlib.Path, required=True)
     ap.add_argument("--models", type=pathlib.Path, default=HERE)
+    ap.add_argument("--made", type=pathlib.Path)
+    ap.add_argument("--sim", type=pathlib.Path)
+    ap.add_argument("--once", action="store_true")
     ap.add_argument("--failures", type=pathlib.Path)
     args = ap.parse_args()
     cv2.setNumThreads(1)
@@ -138,11 +190,11 @@ def main():
         image = real.read(args.data / r["file"])
         plain = real.unmark(image, r["mark"])
         held = r["fold"] == real.HELD_OUT
-        marked.add(any(p[0] == r["plate"] for p in reader.frame(image)), held, r["colour"], r["file"])
-        clean.add(any(p[0] == r["plate"] for p in reader.frame(plain)), held, r["colour"], r["file"])
+        marked.add(any(p[0] == r["plate"] for p in reader.frame(image, not args.once)), held, r["colour"], r["file"])
+        clean.add(any(p[0] == r["plate"] for p in reader.frame(plain, not args.once)), held, r["colour"], r["file"])
         x0, y0, x1, y1 = r["mark"]
         box = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
-        found.add(any(train_detector.overlap(q, box) > 0.6 for _, _, q in reader.find(plain)), held, r["colour"], r["file"])
+        found.add(any(train_detector.overlap(q, box) > 0.6 for _, _, q in reader.find(plain, not args.once)), held, r["colour"], r["file"])
     for s in (marked, clean, found):
         s.show()
     scores += [marked, clean]
@@ -151,7 +203,7 @@ def main():
     for r in real.rows(args.data, "street-scenes"):
         image = real.read(args.data / r["file"])
         began = time.perf_counter()
-        got = reader.frame(image)
+        got = reader.frame(image, not args.once)
         elapsed.append(time.perf_counter() - began)
         reads += len(got)
         score.add(any(p[0] == r["plate"] for p in got), False, "", r["file"])
@@ -160,9 +212,13 @@ def main():
     scores.append(score)
 
     files = sorted((args.data / "no-plate").glob("*.jpg"))
-    wrong = sum(bool(reader.frame(real.read(f))) for f in files)
+    wrong = sum(bool(reader.frame(real.read(f), not args.once)) for f in files)
     print(f"no-plate: {wrong} of {len(files)} pictures with a read plate")
 
+    if args.made:
+        made(reader, args.made)
+    if args.sim:
+        simulated_frames(reader, args.sim, not args.once)
     if args.failures:
         args.failures.mkdir(parents=True, exist_ok=True)
         for s in scores:

@@ -20,6 +20,8 @@ import spec
 
 HERE = pathlib.Path(__file__).parent
 THRESHOLD = 0.35
+# A second look with the plate this many pixels wide and in the middle gives much better corners.
+REFINE_WIDTH = 160
 
 
 def export(net, path, shape, outputs):
@@ -84,6 +86,7 @@ def manifest(hashes):
             "input": [3, spec.DET_HEIGHT, spec.DET_WIDTH],
             "stride": spec.DET_STRIDE,
             "threshold": THRESHOLD,
+            "refine_width": REFINE_WIDTH,
             "channels": ["one_line", "two_line", "tl_x", "tl_y", "tr_x", "tr_y", "br_x", "br_y", "bl_x", "bl_y"],
             "note": "input RGB 0..255, the frame scaled by one factor to fit, at the top left, the rest filled "
                     "with 114; logits (sigmoid) at cell (row, column), peaks are 3x3 maxima; a corner's x in "

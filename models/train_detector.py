@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import nets
 import real
+import simulated
 import spec
 from plategen import degrade
 
@@ -47,21 +48,34 @@ class Scenes:
 
 
 class Photos:
-    """Toll-lane pictures (mark painted over, plate in place) and pictures without plates."""
+    """Toll-lane pictures (mark painted over, plate in place), the simulator's frames (`sim`) and
+    pictures without plates."""
 
-    def __init__(self, data, prepared, held_out):
+    def __init__(self, data, prepared, held_out, sim=None):
         self.items = []
         for e in real.toll(data, prepared):
             if e["fold"] != held_out and e["corners"] is not None:
                 image = real.read(pathlib.Path(prepared) / e["clean"])
-                self.items.append((image, e["corners"][None]))
+                self.items.append((image, e["corners"][None], [0]))
         self.toll = len(self.items)
+        for image, corners, text, kind in simulated.frames(sim) if sim else ():
+            f = min(1.0, 900 / image.shape[1])
+            image = cv2.resize(image, None, fx=f, fy=f, interpolation=cv2.INTER_AREA)
+            quads = corners[None] * f if text else np.zeros((0, 4, 2), np.float32)
+            self.items.append((image, quads, [int(kind in spec.TWO_LINE_KINDS)]))
+        self.simulated = len(self.items)
         for path in sorted((pathlib.Path(data) / "no-plate").glob("*.jpg")):
-            self.items.append((real.read(path), np.zeros((0, 4, 2), np.float32)))
+            self.items.append((real.read(path), np.zeros((0, 4, 2), np.float32), []))
 
     def draw(self, rng):
-        n = len(self.items)
-        image, quads = self.items[rng.integers(self.toll) if rng.random() < 0.9 else rng.integers(self.toll, n)]
+        n, r = len(self.items), rng.random()
+        if r < 0.1:
+            pick = rng.integers(self.simulated, n)
+        elif r < 0.4 and self.simulated > self.toll:
+            pick = rng.integers(self.toll, self.simulated)
+        else:
+            pick = rng.integers(self.toll)
+        image, quads, kinds = self.items[pick]
         h, w = image.shape[:2]
         fit = min(W / w, H / h)
         if rng.random() < 0.3:  # as the program sees it
@@ -95,10 +109,10 @@ class Photos:
         if rng.random() < 0.6:
             out = degrade.tone(out, rng)
         layout = []
-        for q in quads:
+        for q, two in zip(quads, kinds):
             q = q.astype(np.float32)
             seen = cv2.contourArea(np.clip(q, 0, [W, H]).astype(np.float32)) / max(1.0, cv2.contourArea(q))
-            layout.append(0 if seen > 0.93 else 2)
+            layout.append(two if seen > 0.93 else 2)
         return degrade.sensor(out, rng), quads.astype(np.float32), np.array(layout, np.int64)
 
 
@@ -210,6 +224,7 @@ def main():
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--real", type=float, default=0.0, help="share of real pictures in a batch")
     ap.add_argument("--data")
+    ap.add_argument("--sim", help="folder of the simulator's labelled frames")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
     ap.add_argument("--seed", type=int, default=11)
     args = ap.parse_args()
@@ -234,7 +249,7 @@ def main():
     last = len(held.parts) - 1
     scenes.parts = scenes.parts[:last]  # the newest chunk measures
     check = [held.get(last, None, i) for i in range(300)]
-    photos = Photos(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT) if args.real else None
+    photos = Photos(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT, args.sim) if args.real else None
     fresh = args.start is None
     began, shown = time.time(), np.zeros(2)
     while step < args.steps:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 import nets
 import real
+import simulated
 import spec
 from plategen import crops, degrade
 
@@ -50,9 +51,10 @@ class Chunks:
 
 
 class Real:
-    """Real crops of the folds that may train, freshly distorted at every draw."""
+    """Real crops of the folds that may train, and the simulator's plates if there are any (`sim`:
+    a folder of its labelled frames), freshly distorted at every draw."""
 
-    def __init__(self, data, prepared, held_out):
+    def __init__(self, data, prepared, held_out, sim=None):
         self.items = []
         for r in real.rows(data, "crops-road"):
             if r["fold"] == held_out:
@@ -67,6 +69,15 @@ class Real:
             pad = 30
             left, top = max(0, x0 - pad), max(0, y0 - pad)
             self.items.append((image[top:y1 + pad, left:x1 + pad].copy(), e["corners"] - [left, top], e["plate"], e["colour"], 2.0))
+        if sim:
+            frames = list(simulated.frames(sim))
+            share = 0.35 * sum(i[4] for i in self.items) / 0.65 / max(1, len(frames))
+            for image, corners, text, kind in frames:
+                if not text:
+                    continue
+                lo = np.maximum(np.floor(corners.min(0) - 25), 0).astype(int)
+                hi = np.ceil(corners.max(0) + 25).astype(int)
+                self.items.append((image[lo[1]:hi[1], lo[0]:hi[0]].copy(), corners - lo, text, kind, share))
         weights = np.array([i[4] for i in self.items])
         self.p = weights / weights.sum()
 
@@ -84,7 +95,8 @@ class Real:
         if rng.random() < 0.5:
             scale = float(np.clip(np.linalg.norm(corners[1] - corners[0]), 94, None))
             factor = max(70.0, rng.uniform(0.35, 1.0) * scale) / scale
-            if factor < 0.9:
+            if factor < 0.9 or scale > 280:
+                factor = min(factor, 280 / scale)
                 size = (max(8, round(image.shape[1] * factor)), max(8, round(image.shape[0] * factor)))
                 seen = seen * (np.array(size) / [image.shape[1], image.shape[0]])
                 image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -98,7 +110,7 @@ class Real:
         labels = np.zeros(spec.MAX_CHARS, np.int64)
         labels[: len(text)] = [spec.INDEX[c] for c in text]
         centres = np.full(spec.MAX_CHARS, np.nan, np.float32)  # unknown: CTC only
-        return crops.rectify(picture, seen, False), labels, centres, spec.KIND[kind]
+        return crops.rectify(picture, seen, kind in spec.TWO_LINE_KINDS), labels, centres, spec.KIND[kind]
 
     def batch(self, rng, n):
         return [np.stack([np.asarray(v) for v in col]) for col in zip(*(self.draw(rng) for _ in range(n)))]
@@ -157,6 +169,7 @@ def main():
     ap.add_argument("--lr", type=float, default=2.5e-3)
     ap.add_argument("--real", type=float, default=0.0, help="share of real crops in a batch")
     ap.add_argument("--data", help="folder of the real photographs")
+    ap.add_argument("--sim", help="folder of the simulator's labelled frames")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
     ap.add_argument("--seed", type=int, default=7)
     args = ap.parse_args()
@@ -176,7 +189,7 @@ def main():
     else:
         ema.load_state_dict(net.state_dict())
     data = Chunks(args.cache / "crops")
-    photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT) if args.real else None
+    photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT, args.sim) if args.real else None
     fresh = args.start is None
     began, shown = time.time(), 0.0
     while step < args.steps:
