@@ -88,6 +88,13 @@ fn tiles(width: i32, height: i32, shape: &DetectorShape) -> Vec<Rect> {
     out
 }
 
+/// Width and height of a picture scaled by one factor to fit the detector's input.
+pub(crate) fn fitted(shape: &DetectorShape, w: f64, h: f64) -> (u32, u32) {
+    let scale = (shape.width as f64 / w).min(shape.height as f64 / h).min(ENLARGE_MAX);
+    let side = |v: f64, max: usize| ((v * scale).round() as u32).clamp(1, max as u32);
+    (side(w, shape.width), side(h, shape.height))
+}
+
 /// The picture scaled by one factor to fit, at the top left, the rest grey; and the two factors
 /// as they came out after rounding.
 fn letterbox(
@@ -95,12 +102,20 @@ fn letterbox(
     shape: &DetectorShape,
 ) -> Result<(Vec<f32>, [f64; 2]), LprError> {
     let (w, h) = (f64::from(view.cols()), f64::from(view.rows()));
-    let scale = (shape.width as f64 / w).min(shape.height as f64 / h).min(ENLARGE_MAX);
-    let side = |v: f64, max: usize| ((v * scale).round() as i32).clamp(1, max as i32);
-    let size = Size::new(side(w, shape.width), side(h, shape.height));
+    let (fitted_w, fitted_h) = fitted(shape, w, h);
+    let size = Size::new(fitted_w as i32, fitted_h as i32);
     let mut small = Mat::default();
-    let how = if scale < 0.75 { INTER_AREA } else { INTER_LINEAR };
-    resize(view, &mut small, size, 0.0, 0.0, how)?;
+    // Area averaging is slow but for whole factors: those first, what is left without it.
+    let factor = (w / f64::from(size.width)).min(h / f64::from(size.height)).floor();
+    if factor >= 2.0 {
+        let mut half = Mat::default();
+        let part = Size::new((w / factor).floor() as i32, (h / factor).floor() as i32);
+        let whole = Rect::new(0, 0, part.width * factor as i32, part.height * factor as i32);
+        resize(&Mat::roi(view, whole)?, &mut half, part, 0.0, 0.0, INTER_AREA)?;
+        resize(&half, &mut small, size, 0.0, 0.0, INTER_LINEAR)?;
+    } else {
+        resize(view, &mut small, size, 0.0, 0.0, INTER_LINEAR)?;
+    }
     let mut input = vec![PADDING; 3 * shape.width * shape.height];
     fill(&mut input, &small, 0, shape.width, shape.height)?;
     Ok((input, [f64::from(size.width) / w, f64::from(size.height) / h]))

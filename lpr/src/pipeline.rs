@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::decode::{Picture, Pixels};
-use crate::detect::{detect, detect_tiles, Detection};
+use crate::detect::{detect, detect_tiles, fitted, Detection};
 use crate::error::LprError;
 use crate::geometry::Quad;
 use crate::models::Models;
@@ -105,13 +105,15 @@ impl Recogniser {
         let mut times = Times::default();
         let shape = &self.models.detector_shape;
         let picture = Picture::new(bytes)?;
-        let reduction = picture.reduction_for(shape.width as u32, shape.height as u32);
+        let (w, h) = picture.size();
+        let (fitted_w, fitted_h) = fitted(shape, f64::from(w), f64::from(h));
+        let reduction = picture.reduction_for(fitted_w, fitted_h);
         let mut pixels = timed(&mut times.decode, || picture.decode(reduction))?;
 
         let mut found = timed(&mut times.detect, || detect(&self.models, &pixels, None))?;
         let enlarges = pixels.width() < shape.width as i32 && pixels.height() < shape.height as i32;
         if found.is_empty() && self.second_look == SecondLook::Tiles && !enlarges {
-            let closer = picture.reduction_for(2 * shape.width as u32, 2 * shape.height as u32);
+            let closer = picture.reduction_for(2 * fitted_w, 2 * fitted_h);
             if closer < reduction {
                 pixels = timed(&mut times.decode, || picture.decode(closer))?;
             }
