@@ -113,6 +113,8 @@ struct Sources {
     /// Reads up to this offset were there when the engine started.
     backlog_end: u64,
     caught_up: bool,
+    /// Reads the log got up to then have been taken in, though the offsets do not say so.
+    known_until: Option<Instant>,
 }
 
 impl Engine {
@@ -127,12 +129,12 @@ impl Engine {
         EngineHandle::new(self.store.clone(), self.status.subscribe())
     }
 
-    /// Runs until `stop` ends. The caller may run a new engine on the same store after an error;
-    /// while none runs, nothing is opened.
+    /// Runs until `stop` ends. After an error it can be run again; while it does not run, nothing
+    /// is opened. One run at a time.
     ///
     /// # Errors
     /// [`EngineError`]; those worth repeating have been repeated.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
         let result = self.run_inner(stop).await;
         let trouble = result.as_ref().err().map_or_else(|| "stopped".to_owned(), ToString::to_string);
         self.status.send_modify(|s| s.trouble = Some(trouble));
@@ -142,8 +144,9 @@ impl Engine {
     async fn run_inner(&self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
         let mut stop = pin!(stop);
         self.check_journal().await?;
+        let known_until = self.check_offsets().await?;
         let mut timers: Timers = self.store.lanes()?.iter().map(|s| (s.lane.clone(), LaneTimer::of(s))).collect();
-        let mut sources = self.sources().await?;
+        let mut sources = self.sources(known_until).await?;
         let (tail, mut tailed) = RegistryTail::start(self.log.clone(), self.clock.clone(), &self.store, TAILED_MAX).await?;
         let (sender, receiver) = mpsc::channel(COMMITTED_MAX);
         let trouble = watch::Sender::new(None);
@@ -274,6 +277,8 @@ impl Engine {
                 input::registry(&self.store, record)?
             } else if self.store.offset(&record.topic, record.partition)?.is_some_and(|next| record.offset < next) {
                 Taken::Other
+            } else if sources.known_until.is_some_and(|known| Instant::from_millis(record.timestamp_ms) <= known) {
+                Taken::Other
             } else {
                 input::read(&self.store, sources.site_partition, record)?
             };
@@ -320,7 +325,7 @@ impl Engine {
             .map_err(|e| EngineError::Worker(e.to_string()))?
     }
 
-    async fn sources(&self) -> Result<Sources, EngineError> {
+    async fn sources(&self, known_until: Option<Instant>) -> Result<Sources, EngineError> {
         let partitions = self.log.partitions(topics::READS).await?;
         let site_partition = partition_for_key(self.store.site().as_bytes(), partitions);
         let ends = self.log.end_offsets(topics::READS).await?;
@@ -339,32 +344,71 @@ impl Engine {
             aligned: Vec::new(),
             backlog_end,
             caught_up: known >= backlog_end,
+            known_until,
         })
     }
 
-    /// A store that is behind the journal on the log belongs to a former owner: it must not decide.
+    /// Compares the store with the journal on the log. A store that is behind it belongs to a
+    /// former owner and must not decide. A log that is behind the store has lost its end (or was
+    /// put back from an older copy): what is missing there is published once more.
     async fn check_journal(&self) -> Result<(), EngineError> {
-        let partition = partition_for_key(self.store.site().as_bytes(), self.log.partitions(topics::JOURNAL).await?);
+        let site = self.store.site();
+        let partition = partition_for_key(site.as_bytes(), self.log.partitions(topics::JOURNAL).await?);
         let ranges = self.log.ranges(topics::JOURNAL).await?;
         let Some(range) = ranges.into_iter().find(|r| r.partition == partition) else { return Ok(()) };
-        let mut from = range.end.saturating_sub(JOURNAL_LOOK_BACK).max(range.earliest);
         let mut last = 0;
-        while from < range.end {
-            let batch = self.log.read(topics::JOURNAL, partition, from, 256, Duration::ZERO).await?;
-            for record in batch.records.iter().filter(|r| r.key_str() == Some(self.store.site())) {
-                let seq = record.header_str(crate::publish::HEADER_SEQ).and_then(|s| s.parse::<u64>().ok());
-                last = last.max(seq.unwrap_or(0));
+        let mut to = range.end;
+        while last == 0 && to > range.earliest {
+            let from = to.saturating_sub(JOURNAL_LOOK_BACK).max(range.earliest);
+            let mut at = from;
+            while at < to {
+                let batch = self.log.read(topics::JOURNAL, partition, at, 256, Duration::ZERO).await?;
+                for record in batch.records.iter().filter(|r| r.offset < to && r.key_str() == Some(site)) {
+                    let seq = record.header_str(crate::publish::HEADER_SEQ).and_then(|s| s.parse::<u64>().ok());
+                    last = last.max(seq.unwrap_or(0));
+                }
+                if batch.next_offset <= at {
+                    break;
+                }
+                at = batch.next_offset;
             }
-            if batch.next_offset <= from {
-                break;
-            }
-            from = batch.next_offset;
+            to = from;
         }
         let head = self.store.journal_head().seq;
         if last > head {
-            return Err(EngineError::Behind { site: self.store.site().to_owned(), journal: last, store: head });
+            return Err(EngineError::Behind { site: site.to_owned(), journal: last, store: head });
+        }
+        if last < self.store.published() {
+            tracing::warn!(
+                journal = last,
+                published = self.store.published(),
+                "the log has lost the end of the journal; it is published again"
+            );
+            self.store.publish_again(last)?;
         }
         Ok(())
+    }
+
+    /// A log that ends before the store's offset is not the one that was read: it is read from its
+    /// beginning, and what the store has taken in already is passed over by its time.
+    async fn check_offsets(&self) -> Result<Option<Instant>, EngineError> {
+        let mut rewound = None;
+        for topic in [topics::READS, topics::REGISTRY] {
+            for range in self.log.ranges(topic).await? {
+                if self.store.offset(topic, range.partition)?.is_some_and(|next| next > range.end) {
+                    tracing::warn!(
+                        topic,
+                        partition = range.partition,
+                        "the log ends before what was read of it; it is read from its beginning"
+                    );
+                    let mut batch = self.store.begin();
+                    batch.set_offset(topic, range.partition, range.earliest);
+                    self.store.commit(batch, true)?;
+                    rewound = Some(self.store.journal_head().at);
+                }
+            }
+        }
+        Ok(rewound)
     }
 
     async fn drain(&self, mut publisher: Worker<Result<(), EngineError>>) -> Result<(), EngineError> {

@@ -115,7 +115,8 @@ pub(crate) fn read(store: &Store, site_partition: u32, record: &Record) -> Resul
         return Ok(Rejected::of(record, reason));
     }
     let received = Instant::from_millis(record.timestamp_ms);
-    message.event_id.get_or_insert_with(|| format!("{}-{}-{}", record.topic, record.partition, record.offset));
+    // With the time, so that a topic made anew does not give the same ids again.
+    message.event_id.get_or_insert_with(|| format!("{}-{}-{}-{}", record.topic, record.partition, record.offset, record.timestamp_ms));
     message.received_at.get_or_insert(received);
     Ok(Taken::Input(Input::Read(Box::new(message)), received))
 }

@@ -65,7 +65,7 @@ impl Publisher {
 
     async fn publish(&self, entries: &[Sealed]) -> Result<(), EngineError> {
         let Some((last, _)) = entries.last() else { return Ok(()) };
-        let records = records(entries)?;
+        let records = records(entries, self.store.published_before())?;
         let mut wait = Duration::from_millis(20);
         while let Err(e) = self.log.append_batch(records.clone()).await {
             if !e.is_retriable() {
@@ -119,8 +119,8 @@ impl Publisher {
 }
 
 /// What a run of entries says to the world: each as a journal record, and decisions, commands and
-/// answers on their own topics.
-fn records(entries: &[Sealed]) -> Result<Vec<NewRecord>, LogError> {
+/// answers on their own topics. Commands and answers up to `told` went out long ago.
+fn records(entries: &[Sealed], told: u64) -> Result<Vec<NewRecord>, LogError> {
     let mut records = Vec::with_capacity(entries.len() * 2);
     for (entry, bytes) in entries {
         let site = entry.site.clone();
@@ -129,6 +129,7 @@ fn records(entries: &[Sealed]) -> Result<Vec<NewRecord>, LogError> {
         records.push(journal.at(at));
         let told = match &entry.event {
             JournalEvent::Decision { decision } => Some(NewRecord::json(topics::DECISIONS, site, decision)?),
+            JournalEvent::Command { .. } | JournalEvent::Answered { .. } if entry.seq <= told => None,
             JournalEvent::Command { command } => Some(NewRecord::json(topics::COMMANDS, site, command)?),
             JournalEvent::Answered { answer } => Some(NewRecord::json(ANSWERS, site, answer)?),
             _ => None,

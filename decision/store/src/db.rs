@@ -54,6 +54,8 @@ pub(crate) struct Heads {
     pub(crate) journal: Head,
     pub(crate) registry: RegistryHead,
     pub(crate) published: u64,
+    /// What had been published when publishing was taken back; 0: it never was.
+    pub(crate) published_before: u64,
 }
 
 /// What a commit made durable.
@@ -192,6 +194,26 @@ impl Store {
             heads.published = seq;
         }
         Ok(())
+    }
+
+    /// The log has lost what followed `seq`: it is published once more. Until the next start
+    /// [`Store::published_before`] says how far it had been.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn publish_again(&self, seq: u64) -> Result<()> {
+        let mut heads = self.heads.lock();
+        let mut batch = WriteBatch::default();
+        batch.put_cf(&self.cf(Cf::Meta)?, meta::PUBLISHED, seq.to_be_bytes());
+        self.write(batch, true)?;
+        heads.published_before = heads.published_before.max(heads.published);
+        heads.published = seq;
+        Ok(())
+    }
+
+    /// How far the journal had been published before [`Store::publish_again`].
+    pub fn published_before(&self) -> u64 {
+        self.heads.lock().published_before
     }
 
     /// The site.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portgate_core::decision::{Decision, Verdict};
-use portgate_core::journal::JournalEntry;
+use portgate_core::journal::{JournalEntry, JournalEvent};
 use portgate_engine::{topics, EngineError};
 use serde_json::json;
 
@@ -123,6 +123,40 @@ async fn repeats_are_dropped_also_after_a_start() {
     assert_eq!(kit.decisions().await.iter().filter(|d| d.lane == IN).count(), 1);
     drop(handle);
     engine.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_put_back_from_an_older_copy_is_caught_up_and_takes_no_card_twice() {
+    let kit = Kit::new().await;
+    let (engine, handle) = kit.engine().await;
+    kit.plate(CARS, "苏G00001", "r1").await;
+    kit.decided(1).await;
+    engine.stop().await.unwrap();
+    drop(handle);
+    let copy = kit.dir.path().join("copy");
+    kit.log.inner.checkpoint(&copy).unwrap();
+    let (engine, handle) = kit.engine().await;
+    kit.plate(IN, "苏G12345", "p").await;
+    kit.read(json!({"lane": IN, "event_id": "c", "card": "C1"})).await;
+    kit.decided(2).await;
+    engine.stop().await.unwrap();
+    let before: Vec<JournalEntry> = kit.all(topics::JOURNAL).await;
+    drop(handle);
+    // The log of before the second vehicle, the store of after it.
+    let kit = kit.with_log(&copy);
+    assert_eq!(kit.decisions().await.len(), 1);
+    let (engine, handle) = kit.engine().await;
+    let decisions = kit.decided(2).await;
+    assert_eq!(decisions.len(), 2);
+    let after: Vec<JournalEntry> = kit.all(topics::JOURNAL).await;
+    assert_eq!(before, after, "the journal on the log is whole again");
+    assert_eq!(kit.opens().await.len(), 1, "a command that went out once does not go out again");
+    // The log goes on with offsets the store has seen before; what is new is taken in.
+    kit.read(json!({"lane": CARS, "vehicle_gone": true})).await;
+    kit.journalled(|e| matches!(e, JournalEvent::Ended { .. })).await;
+    engine.stop().await.unwrap();
+    drop(handle);
+    kit.sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -40,7 +40,7 @@ pub enum Outlet {
 
 /// The embedded log with an outlet that can be shut.
 pub struct Gated {
-    inner: EmbeddedLog,
+    pub inner: EmbeddedLog,
     outlet: AtomicU8,
 }
 
@@ -163,6 +163,12 @@ impl Kit {
         kit
     }
 
+    /// The same store on another log.
+    pub fn with_log(self, path: &std::path::Path) -> Self {
+        let inner = EmbeddedLog::open(EmbeddedConfig::new(path)).unwrap();
+        Self { log: Arc::new(Gated { inner, outlet: AtomicU8::new(Outlet::Open as u8) }), ..self }
+    }
+
     pub fn store_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("site")
     }
@@ -191,9 +197,13 @@ impl Kit {
         let engine = Engine::new(self.store().await, self.log.clone(), frames, clock, EngineOptions::default());
         let handle = engine.handle();
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(engine.run(async move {
-            let _ = stopped.await;
-        }));
+        let task = tokio::spawn(async move {
+            engine
+                .run(async move {
+                    let _ = stopped.await;
+                })
+                .await
+        });
         (Running { task, stop: Some(stop) }, handle)
     }
 
