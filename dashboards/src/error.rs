@@ -118,11 +118,11 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut body = json!({"error": self.code, "message": self.message});
-        if let (Some(id), Some(map)) = (&self.request_id, body.as_object_mut()) {
+        let mut error = json!({"code": self.code, "message": self.message});
+        if let (Some(id), Some(map)) = (&self.request_id, error.as_object_mut()) {
             map.insert("request_id".into(), json!(id));
         }
-        let mut response = (self.status, Json(body)).into_response();
+        let mut response = (self.status, Json(json!({"error": error}))).into_response();
         if let Some(s) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(s));
         }

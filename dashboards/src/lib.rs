@@ -166,7 +166,7 @@ impl Serve {
         };
         let abort = server.abort_handle();
         let result = tokio::select! {
-            ended = server => ended.map_or_else(|e| Err(std::io::Error::other(e)), |r| r),
+            ended = server => ended.unwrap_or_else(|e| Err(std::io::Error::other(e))),
             () = lingered => {
                 abort.abort();
                 Ok(())

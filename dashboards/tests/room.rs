@@ -1,6 +1,6 @@
 //! The control room over HTTP, as a browser or a program meets it: on a real embedded log, with a
 //! made-up site that answers as an engine would.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 #[allow(dead_code)]
 mod support;
@@ -14,7 +14,7 @@ use portgate_dashboards::auth::{access, may, may_write_kind, Access, Action};
 use portgate_dashboards::{Parts, Serve, ServeConfig, ServeError};
 use serde_json::{json, Value};
 use support::site::{Vehicle, CHECKPOINT};
-use support::{Room, JPEG};
+use support::{Room, JPEG, PNG};
 
 const LANE: &str = "JCZ-1.L1";
 
@@ -120,7 +120,7 @@ async fn what_is_not_there_or_not_understood_is_said_so() {
     assert_eq!(status, 422, "{answer}");
     let (status, answer) = room.call("GET", "/v1/registry/unicorn", Some("registrar"), None).await;
     assert_eq!(status, 404);
-    assert!(answer["message"].as_str().unwrap().contains("vehicle"), "the kinds there are: {answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("vehicle"), "the kinds there are: {answer}");
     let (_, headers, page) = room.raw("GET", "/", vec![], None).await;
     let header = |n: &str| headers.iter().find(|(name, _)| name == n).map(|(_, v)| v.clone()).unwrap_or_default();
     assert!(header("content-security-policy").contains("frame-ancestors 'none'"));
@@ -271,8 +271,8 @@ async fn without_an_engine_it_says_that_it_is_not_known_yet() {
     let id = room.site.arrive(&Vehicle::in_order(LANE, "苏G12345")).await;
     room.until(&format!("/v1/decisions/{id}"), Some("guard"), |s, _| s == 200).await;
     let (status, answer) = room.call("POST", &format!("/v1/decisions/{id}/release"), Some("guard"), Some(json!({"reason": "x"}))).await;
-    assert_eq!((status, answer["error"].as_str()), (504, Some("not_known_yet")));
-    assert!(answer["request_id"].is_string());
+    assert_eq!((status, answer["error"]["code"].as_str()), (504, Some("not_known_yet")));
+    assert!(answer["error"]["request_id"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,4 +350,29 @@ async fn a_port_in_use_and_an_open_demonstration_are_clear_errors() {
     }
     let open = ServeConfig { listen: ([0, 0, 0, 0], 0).into(), demo: true, ..ServeConfig::default() };
     assert!(matches!(Serve::new(open, parts()).await, Err(ServeError::DemoNotLoopback(_))));
+}
+
+/// The page itself, in headless Chromium: `web/tests/room.mjs` says what is checked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_works_the_page() {
+    let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    if !std::path::Path::new(&chromium).exists() || !web.join("node_modules").exists() {
+        println!("skipped: the browser test needs Chromium and `npm ci` in dashboards/web");
+        return;
+    }
+    let room = Room::open(true).await;
+    let every = std::time::Duration::from_secs(5);
+    let traffic = tokio::spawn(support::traffic::traffic(room.site.clone(), vec![PNG.to_vec()], every));
+    let run = tokio::process::Command::new("node")
+        .arg("tests/room.mjs")
+        .arg(format!("http://{}", room.addr))
+        .arg(room.dir.path())
+        .current_dir(&web)
+        .output();
+    let output = run.await.unwrap();
+    traffic.abort();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,6 +1,7 @@
 //! A control room on a real embedded log with a made-up site behind it, and a client.
 
 pub mod site;
+pub mod traffic;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -22,6 +23,12 @@ use serde_json::Value;
 use site::{create_topics, FakeSite};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// A picture of one black pixel.
+pub const PNG: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 58, 126, 155, 85, 0, 0, 0, 10, 73,
+    68, 65, 84, 120, 156, 99, 96, 0, 0, 0, 2, 0, 1, 72, 175, 164, 113, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66, 96, 130,
+];
 
 /// The smallest thing that passes for a JPEG.
 pub const JPEG: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 1, 2, 3];

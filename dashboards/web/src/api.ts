@@ -25,9 +25,9 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   if (response.status === 204) return undefined as T
   const data: unknown = await response.json().catch(() => ({}))
   if (response.ok) return data as T
-  const error = data as { error?: string; message?: string }
+  const error = (data as { error?: { code?: string; message?: string } }).error ?? {}
   const retry = Number(response.headers.get('retry-after')) || null
-  throw new ApiError(response.status, error.error ?? 'error', error.message ?? response.statusText, retry)
+  throw new ApiError(response.status, error.code ?? 'error', error.message ?? response.statusText, retry)
 }
 
 export type WordAction = 'release' | 'refuse' | 'correct'
