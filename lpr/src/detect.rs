@@ -15,10 +15,12 @@ pub const PLATES_MAX: usize = 8;
 const SAME_IOU: f64 = 0.35;
 /// A smaller plate that lies within a larger by this share of its area is the same.
 const SAME_INSIDE: f64 = 0.7;
+/// A closer look has found the same plate if the two overlap more than this.
+const CLOSER_IOU: f64 = 0.4;
 /// What the frame does not fill.
 const PADDING: f32 = 114.0;
 /// How far a small picture is enlarged at most.
-const ENLARGE_MAX: f64 = 2.0;
+const ENLARGE_MAX: f64 = 4.0;
 /// Tiles overlap by this share of their side, so that a plate lies whole in one of them.
 const TILE_OVERLAP: f64 = 0.25;
 /// Tiles looked at in one frame at most.
@@ -57,6 +59,28 @@ pub(crate) fn detect(
         });
     }
     Ok(suppress(found))
+}
+
+/// Looks again at one plate, with it in the middle at a good size; `None` where it is lost.
+pub(crate) fn detect_closer(
+    models: &Models,
+    pixels: &Pixels,
+    found: &Detection,
+) -> Result<Option<Detection>, LprError> {
+    let shape = &models.detector_shape;
+    let own = found.corners.map(|[x, y]| [x / pixels.scale[0], y / pixels.scale[1]]);
+    let factor = own.width().max(4.0) / shape.refine_width;
+    let [x, y] = own.centre();
+    let (half_w, half_h) = (shape.width as f64 * factor / 2.0, shape.height as f64 * factor / 2.0);
+    let clip = |v: f64, max: i32| v.clamp(0.0, f64::from(max)) as i32;
+    let (x0, x1) = (clip((x - half_w).floor(), pixels.width()), clip((x + half_w).ceil(), pixels.width()));
+    let (y0, y1) = (clip((y - half_h).floor(), pixels.height()), clip((y + half_h).ceil(), pixels.height()));
+    if x1 - x0 < 8 || y1 - y0 < 8 {
+        return Ok(None);
+    }
+    let again = detect(models, pixels, Some(Rect::new(x0, y0, x1 - x0, y1 - y0)))?;
+    let bounds = found.corners.bounds();
+    Ok(again.into_iter().find(|d| d.corners.bounds().iou(&bounds) > CLOSER_IOU))
 }
 
 /// Looks at overlapping tiles, about twice as close as the whole; for frames in which nothing was
@@ -185,7 +209,7 @@ fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
 mod tests {
     use super::*;
 
-    const SHAPE: DetectorShape = DetectorShape { height: 384, width: 512, stride: 8, threshold: 0.35 };
+    const SHAPE: DetectorShape = DetectorShape { height: 384, width: 512, stride: 8, threshold: 0.35, refine_width: 160.0 };
 
     /// An output with these plates: row, column, channel, logit; each 10 cells wide, 3 high.
     fn output(plates: &[(usize, usize, usize, f32)]) -> Vec<f32> {

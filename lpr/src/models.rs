@@ -41,6 +41,9 @@ struct DetectorEntry {
     input: [usize; 3],
     stride: usize,
     threshold: f64,
+    /// How wide a plate should stand in the input when its corners are looked at more closely.
+    #[serde(default = "refine_width")]
+    refine_width: f64,
     channels: Vec<String>,
 }
 
@@ -59,6 +62,10 @@ struct RecogniserEntry {
 
 fn one() -> f64 {
     1.0
+}
+
+fn refine_width() -> f64 {
+    160.0
 }
 
 /// How a plate fills the recogniser's input.
@@ -87,6 +94,7 @@ pub(crate) struct DetectorShape {
     pub width: usize,
     pub stride: usize,
     pub threshold: f64,
+    pub refine_width: f64,
 }
 
 /// Where the recogniser's answers stand.
@@ -175,6 +183,7 @@ impl Models {
                 width: d.input[2],
                 stride: d.stride,
                 threshold: d.threshold,
+                refine_width: d.refine_width,
             },
             recogniser_shape: RecogniserShape {
                 height: r.input[1],
@@ -231,6 +240,9 @@ fn check(m: &Manifest) -> Result<(), String> {
     }
     if !(m.detector.threshold > 0.0 && m.detector.threshold < 1.0) {
         return Err("detector.threshold must lie between 0 and 1".into());
+    }
+    if !(m.detector.refine_width >= 16.0 && m.detector.refine_width <= m.detector.input[2] as f64) {
+        return Err("detector.refine_width must lie between 16 and the input's width".into());
     }
     if !(m.recogniser.temperature > 0.0 && m.recogniser.temperature.is_finite()) {
         return Err("recogniser.temperature must be above 0".into());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::decode::{Picture, Pixels};
-use crate::detect::{detect, detect_tiles, fitted, Detection};
+use crate::detect::{detect, detect_closer, detect_tiles, fitted, Detection};
 use crate::error::LprError;
 use crate::geometry::Quad;
 use crate::models::Models;
@@ -15,6 +15,8 @@ use crate::telemetry;
 /// A plate at least this wide (pixels of the reduced picture) is read there; a smaller one is
 /// worth decoding the picture at its full size.
 const WIDTH_ENOUGH_PX: f64 = 150.0;
+/// A read at least this sure needs no closer look.
+const SURE: f64 = 0.9;
 /// A whole picture of these proportions (width to height) may be a plate of two lines.
 const TWO_LINE_ASPECT_MAX: f64 = 2.4;
 /// A whole picture of these proportions may be a plate of one line.
@@ -126,7 +128,7 @@ impl Recogniser {
         let mut plates = Vec::with_capacity(found.len());
         timed(&mut times.recognise, || {
             for d in &found {
-                plates.extend(recognise(&self.models, &self.model, &pixels, d)?.map(|s| s.reading));
+                plates.extend(self.read_plate(&pixels, d)?);
             }
             Ok::<(), LprError>(())
         })?;
@@ -138,6 +140,19 @@ impl Recogniser {
             telemetry::stage("recognise", times.recognise);
         }
         Ok(PictureReading { plates, size: picture.size(), times })
+    }
+
+    /// Reads one plate; where the read is not sure, looks again from closer for its corners.
+    fn read_plate(&self, pixels: &Pixels, found: &Detection) -> Result<Option<PlateReading>, LprError> {
+        let first = recognise(&self.models, &self.model, pixels, found)?;
+        if first.as_ref().is_some_and(|s| s.reading.confidence >= SURE) {
+            return Ok(first.map(|s| s.reading));
+        }
+        let best = match detect_closer(&self.models, pixels, found)? {
+            Some(closer) => better(first, recognise(&self.models, &self.model, pixels, &closer)?),
+            None => first,
+        };
+        Ok(best.map(|s| s.reading))
     }
 
     /// Reads a picture that is one plate from edge to edge.
