@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use parquet::errors::ParquetError;
 use portgate_log::LogError;
 
 /// Why analytics did not do what it was asked.
@@ -74,6 +76,9 @@ pub enum AnalyticsError {
         /// The bound.
         max: usize,
     },
+    /// A file did not read back while a question was answered.
+    #[error("a file could not be read: {0}")]
+    Unreadable(String),
     /// The question failed on the way.
     #[error("the query failed: {0}")]
     Query(String),
@@ -98,6 +103,7 @@ impl AnalyticsError {
             Self::Memory(_) => "memory",
             Self::Busy { .. } => "busy",
             Self::TooManyRows { .. } => "too_many_rows",
+            Self::Unreadable(_) => "unreadable",
             Self::Query(_) => "query",
         }
     }
@@ -106,12 +112,7 @@ impl AnalyticsError {
     pub fn is_askers(&self) -> bool {
         matches!(
             self,
-            Self::Sql(_)
-                | Self::ReadOnly(_)
-                | Self::Forbidden(_)
-                | Self::Timeout { .. }
-                | Self::Memory(_)
-                | Self::TooManyRows { .. }
+            Self::Sql(_) | Self::ReadOnly(_) | Self::Forbidden(_) | Self::Timeout { .. } | Self::Memory(_) | Self::TooManyRows { .. }
         )
     }
 
@@ -135,7 +136,20 @@ impl From<DataFusionError> for AnalyticsError {
             | DataFusionError::SchemaError(..)
             | DataFusionError::NotImplemented(_)
             | DataFusionError::Diagnostic(..) => Self::Sql(e.strip_backtrace()),
+            root if is_unreadable(root) => Self::Unreadable(e.strip_backtrace()),
             _ => Self::Query(e.strip_backtrace()),
         }
+    }
+}
+
+/// Whether the error is of a file, not of the question.
+pub(crate) fn is_unreadable(e: &DataFusionError) -> bool {
+    match e.find_root() {
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => true,
+        DataFusionError::ArrowError(e, _) => {
+            matches!(e.as_ref(), ArrowError::ParquetError(_) | ArrowError::IoError(..) | ArrowError::ExternalError(_))
+        }
+        DataFusionError::External(e) => e.is::<ParquetError>(),
+        _ => false,
     }
 }

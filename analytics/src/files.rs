@@ -195,9 +195,7 @@ impl Folder {
             }
         }
         // Of files within another's range the widest stays: a crash after a merge left the others.
-        parts.sort_by(|(a, _), (b, _)| {
-            (&a.date, &a.site, a.first).cmp(&(&b.date, &b.site, b.first)).then(b.last.cmp(&a.last))
-        });
+        parts.sort_by(|(a, _), (b, _)| (&a.date, &a.site, a.first).cmp(&(&b.date, &b.site, b.first)).then(b.last.cmp(&a.last)));
         let mut files: Vec<Arc<DataFile>> = Vec::new();
         for (part, path) in parts {
             if files.last().is_some_and(|f| f.part.contains(&part)) {
@@ -282,9 +280,7 @@ fn sync_dir(dir: &Path) -> Result<()> {
 fn list(dir: &Path) -> Result<Vec<PathBuf>> {
     match fs::read_dir(dir) {
         Ok(entries) => entries.map(|e| Ok(e.map_err(AnalyticsError::io(dir))?.path())).collect(),
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            Ok(Vec::new())
-        }
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(Vec::new()),
         Err(e) => Err(AnalyticsError::io(dir)(e)),
     }
 }
@@ -305,8 +301,8 @@ fn inspect(table: &Table, part: Part, path: &Path) -> Result<DataFile> {
             }
         }
     }
-    let statistics = DFParquetMetadata::statistics_from_parquet_metadata(metadata.metadata(), &schema)
-        .map_err(AnalyticsError::parquet(path))?;
+    let statistics =
+        DFParquetMetadata::statistics_from_parquet_metadata(metadata.metadata(), &schema).map_err(AnalyticsError::parquet(path))?;
     Ok(DataFile { part, path: path.to_owned(), bytes, statistics: Arc::new(statistics), replaced: AtomicBool::new(false) })
 }
 
@@ -333,11 +329,7 @@ fn write_parquet(table: &'static Table, batches: &[RecordBatch], to: &Path) -> R
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_created_by(concat!("portgate ", env!("CARGO_PKG_VERSION")).to_owned());
     if let Some(index) = schema.index_of(table.time).ok().and_then(|i| i32::try_from(i).ok()) {
-        properties = properties.set_sorting_columns(Some(vec![SortingColumn {
-            column_idx: index,
-            descending: false,
-            nulls_first: true,
-        }]));
+        properties = properties.set_sorting_columns(Some(vec![SortingColumn { column_idx: index, descending: false, nulls_first: true }]));
     }
     for column in table.bloom {
         let path = ColumnPath::from(*column);
@@ -346,8 +338,7 @@ fn write_parquet(table: &'static Table, batches: &[RecordBatch], to: &Path) -> R
             .set_column_bloom_filter_max_ndv(path, rows.clamp(64, ROW_GROUP_ROWS) as u64);
     }
     let file = File::create(to).map_err(AnalyticsError::io(to))?;
-    let mut writer =
-        ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(AnalyticsError::parquet(to))?;
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(AnalyticsError::parquet(to))?;
     writer.write(&sorted).map_err(AnalyticsError::parquet(to))?;
     let file = writer.into_inner().map_err(AnalyticsError::parquet(to))?;
     file.sync_all().map_err(AnalyticsError::io(to))

@@ -85,10 +85,7 @@ fn table(result: &QueryResult, mut to: impl Write) -> Result<()> {
 }
 
 fn csv(result: &QueryResult, to: impl Write) -> Result<()> {
-    let mut writer = WriterBuilder::new()
-        .with_header(true)
-        .with_timestamp_tz_format(INSTANT.to_owned())
-        .build(to);
+    let mut writer = WriterBuilder::new().with_header(true).with_timestamp_tz_format(INSTANT.to_owned()).build(to);
     let mut batches = result.batches.clone();
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(Arc::clone(&result.schema)));
@@ -136,9 +133,8 @@ fn nested_as_json(column: &ArrayRef) -> Result<StringArray> {
 fn json(result: &QueryResult, mut to: impl Write) -> Result<()> {
     for batch in &result.batches {
         let batch = instants_as_text(batch)?;
-        let mut writer = arrow::json::WriterBuilder::new()
-            .with_explicit_nulls(true)
-            .build::<_, arrow::json::writer::LineDelimited>(&mut to);
+        let mut writer =
+            arrow::json::WriterBuilder::new().with_explicit_nulls(true).build::<_, arrow::json::writer::LineDelimited>(&mut to);
         writer.write(&batch).and_then(|()| writer.finish()).map_err(failed)?;
     }
     Ok(())
@@ -152,9 +148,7 @@ fn instants_as_text(batch: &RecordBatch) -> Result<RecordBatch> {
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         if matches!(field.data_type(), DataType::Timestamp(_, Some(_))) {
             let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?;
-            let texts: StringArray = (0..column.len())
-                .map(|i| column.is_valid(i).then(|| formatter.value(i).to_string()))
-                .collect();
+            let texts: StringArray = (0..column.len()).map(|i| column.is_valid(i).then(|| formatter.value(i).to_string())).collect();
             fields.push(Field::new(field.name(), DataType::Utf8, true));
             columns.push(Arc::new(texts));
         } else {

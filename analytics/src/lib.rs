@@ -87,7 +87,7 @@ impl Analytics {
         let first = self.query_stream(sql, role).await?.collect(self.answer_rows_max).await;
         match first {
             // A file that does not read back is taken out of the way, and the rest answers.
-            Err(AnalyticsError::Query(_)) if self.queries.mend().await > 0 => {
+            Err(AnalyticsError::Unreadable(_)) if self.queries.mend().await > 0 => {
                 self.query_stream(sql, role).await?.collect(self.answer_rows_max).await
             }
             answer => answer,
@@ -114,9 +114,7 @@ impl Analytics {
     /// [`AnalyticsError::Io`], [`AnalyticsError::Parquet`].
     pub async fn flush(&self) -> Result<()> {
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || store.flush())
-            .await
-            .unwrap_or_else(|e| Err(AnalyticsError::Query(e.to_string())))
+        tokio::task::spawn_blocking(move || store.flush()).await.unwrap_or_else(|e| Err(AnalyticsError::Query(e.to_string())))
     }
 
     /// Waits until the writer has ended, after the shutdown was told.

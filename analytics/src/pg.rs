@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::common::ParamValues;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -23,8 +24,8 @@ use datafusion_postgres::hooks::set_show::SetShowHook;
 use datafusion_postgres::hooks::transactions::TransactionStatementHook;
 use datafusion_postgres::hooks::HookClient;
 use datafusion_postgres::pgwire::api::auth::{
-    finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata,
-    DefaultServerParameterProvider, LoginInfo, StartupHandler,
+    finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata, DefaultServerParameterProvider, LoginInfo,
+    StartupHandler,
 };
 use datafusion_postgres::pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
 use datafusion_postgres::pgwire::api::portal::{Format, Portal};
@@ -33,8 +34,8 @@ use datafusion_postgres::pgwire::api::results::{FieldInfo, Response};
 use datafusion_postgres::pgwire::api::stmt::QueryParser;
 use datafusion_postgres::pgwire::api::store::PortalStore;
 use datafusion_postgres::pgwire::api::{
-    ClientInfo, ClientPortalStore, ConnectionGuard, ConnectionHandle, ConnectionManager, ErrorHandler,
-    PgWireConnectionState, PgWireServerHandlers, PidSecretKeyGenerator, RandomPidSecretKeyGenerator, Type,
+    ClientInfo, ClientPortalStore, ConnectionGuard, ConnectionHandle, ConnectionManager, ErrorHandler, PgWireConnectionState,
+    PgWireServerHandlers, PidSecretKeyGenerator, RandomPidSecretKeyGenerator, Type,
 };
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::startup::Authentication;
@@ -47,7 +48,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use crate::error::{AnalyticsError, Result};
+use crate::error::{is_unreadable, AnalyticsError, Result};
 use crate::query::{not_a_sql_question, questions_only, sight, Queries, Sight, CATALOG};
 use crate::telemetry::{self, RunningQuery};
 use crate::Analytics;
@@ -94,20 +95,14 @@ impl Queries {
         for sight in [Sight::Clear, Sight::Masked] {
             let base = self.base(sight);
             if base.catalog(CATALOG).is_some_and(|c| c.schema("pg_catalog").is_none()) {
-                setup_pg_catalog(base, CATALOG, EmptyContextProvider)
-                    .map_err(|e| AnalyticsError::Query(e.to_string()))?;
+                setup_pg_catalog(base, CATALOG, EmptyContextProvider).map_err(|e| AnalyticsError::Query(e.to_string()))?;
             }
         }
         Ok(())
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    queries: Arc<Queries>,
-    authenticate: Arc<Authenticate>,
-    mut shutdown: watch::Receiver<bool>,
-) {
+async fn serve(listener: TcpListener, queries: Arc<Queries>, authenticate: Arc<Authenticate>, mut shutdown: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = Arc::new(ConnectionManager::new());
     loop {
@@ -220,9 +215,7 @@ impl StartupHandler for Service {
                 protocol_negotiation(client, startup).await?;
                 save_startup_parameters_to_metadata(client, startup);
                 client.set_state(PgWireConnectionState::AuthenticationInProgress);
-                client
-                    .send(PgWireBackendMessage::Authentication(Authentication::CleartextPassword))
-                    .await?;
+                client.send(PgWireBackendMessage::Authentication(Authentication::CleartextPassword)).await?;
             }
             PgWireFrontendMessage::PasswordMessageFamily(password) => {
                 let secret = password.into_password()?.password;
@@ -259,21 +252,13 @@ impl Service {
     /// A session that sees all tables as of now, through the eyes of the one signed in.
     fn session(&self) -> PgWireResult<DfSessionService> {
         let sight = *self.sight.get().ok_or_else(|| refused("28000", "not signed in"))?;
-        let hooks: Vec<Arc<dyn QueryHook>> = vec![
-            Arc::new(QuestionsOnly),
-            Arc::new(CursorStatementHook),
-            Arc::new(SetShowHook),
-            Arc::new(TransactionStatementHook),
-        ];
+        let hooks: Vec<Arc<dyn QueryHook>> =
+            vec![Arc::new(QuestionsOnly), Arc::new(CursorStatementHook), Arc::new(SetShowHook), Arc::new(TransactionStatementHook)];
         Ok(DfSessionService::new_with_hooks(Arc::new(self.queries.session(sight)), hooks))
     }
 
     /// Runs `work` and whatever rows it answers within the time a question has.
-    async fn within_bounds<T>(
-        &self,
-        work: impl Future<Output = PgWireResult<T>>,
-        bound: impl FnOnce(T, Bounds) -> T,
-    ) -> PgWireResult<T> {
+    async fn within_bounds<T>(&self, work: impl Future<Output = PgWireResult<T>>, bound: impl FnOnce(T, Bounds) -> T) -> PgWireResult<T> {
         let permit = self.queries.admit()?;
         let mut running = RunningQuery::begin();
         let deadline = tokio::time::Instant::now() + self.queries.timeout();
@@ -281,7 +266,8 @@ impl Service {
         match tokio::time::timeout_at(deadline, work).await {
             Ok(Ok(done)) => {
                 running.outcome = "ok";
-                Ok(bound(done, Bounds { deadline, seconds, running, _permit: permit }))
+                let queries = Arc::clone(&self.queries);
+                Ok(bound(done, Bounds { deadline, seconds, running, queries, _permit: permit }))
             }
             Ok(Err(e)) => {
                 running.outcome = "failed";
@@ -300,7 +286,19 @@ struct Bounds {
     deadline: tokio::time::Instant,
     seconds: u64,
     running: RunningQuery,
+    queries: Arc<Queries>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Bounds {
+    /// A file that did not read back is taken out of the way of the next question.
+    fn note(&self, e: &PgWireError) {
+        let PgWireError::ApiError(e) = e else { return };
+        if e.downcast_ref::<DataFusionError>().is_some_and(is_unreadable) {
+            let queries = Arc::clone(&self.queries);
+            tokio::spawn(async move { queries.mend().await });
+        }
+    }
 }
 
 /// The answer, ended with an error when its time is over.
@@ -316,8 +314,10 @@ fn bounded(response: Response, bounds: Arc<parking_lot::Mutex<Bounds>>) -> Respo
                 let (mut rows, bounds) = state?;
                 match tokio::time::timeout_at(deadline, rows.next()).await {
                     Ok(Some(row)) => {
-                        if row.is_err() {
-                            bounds.lock().running.outcome = "failed";
+                        if let Err(e) = &row {
+                            let mut bounds = bounds.lock();
+                            bounds.running.outcome = "failed";
+                            bounds.note(e);
                         }
                         Some((row, Some((rows, bounds))))
                     }
@@ -362,12 +362,7 @@ impl ExtendedQueryHandler for Service {
         Arc::new(SessionParser(self.session().map(|s| ExtendedQueryHandler::query_parser(&s)).ok()))
     }
 
-    async fn do_query<C>(
-        &self,
-        client: &mut C,
-        portal: &Portal<Self::Statement>,
-        max_rows: usize,
-    ) -> PgWireResult<Response>
+    async fn do_query<C>(&self, client: &mut C, portal: &Portal<Self::Statement>, max_rows: usize) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
         C::PortalStore: PortalStore<Statement = Self::Statement>,
@@ -376,10 +371,7 @@ impl ExtendedQueryHandler for Service {
     {
         let session = self.session()?;
         let work = ExtendedQueryHandler::do_query(&session, client, portal, max_rows);
-        self.within_bounds(work, |response, bounds| {
-            bounded(response, Arc::new(parking_lot::Mutex::new(bounds)))
-        })
-        .await
+        self.within_bounds(work, |response, bounds| bounded(response, Arc::new(parking_lot::Mutex::new(bounds)))).await
     }
 }
 

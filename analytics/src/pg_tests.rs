@@ -140,18 +140,14 @@ async fn psql_asks_and_each_role_sees_what_it_may() {
         _ => None,
     };
     let address = "127.0.0.1:0".parse().unwrap();
-    let (bound, _server) =
-        gate.analytics.serve_postgres(address, Arc::new(check), gate.stop.subscribe()).await.unwrap();
+    let (bound, _server) = gate.analytics.serve_postgres(address, Arc::new(check), gate.stop.subscribe()).await.unwrap();
     let port = bound.port();
     let taken = gate.analytics.serve_postgres(bound, Arc::new(check), gate.stop.subscribe()).await;
     assert!(matches!(taken, Err(AnalyticsError::Io { .. })), "a port in use is told");
 
     let sql = "SELECT id, verdict, reasons, plate, latency_us, decided_at FROM decisions";
     let Some(answer) = on_psql(port, "supervisor", "s1", sql).await else { return };
-    assert_eq!(
-        answer,
-        (true, "D-A1|HOLD|{MANUAL_RELEASE_REQUIRED,PEAK}|苏G12345|1500|2026-03-10 08:00:00.000000+08".into())
-    );
+    assert_eq!(answer, (true, "D-A1|HOLD|{MANUAL_RELEASE_REQUIRED,PEAK}|苏G12345|1500|2026-03-10 08:00:00.000000+08".into()));
     let cases: [(&str, &str, &str, bool, &str); 14] = [
         ("analyst", "a1", "SELECT plate FROM passages", true, "苏G1***5"),
         ("analyst", "a1", "SELECT count(*) FROM decisions WHERE plate = '苏G12345'", true, "0"),
@@ -177,7 +173,7 @@ async fn psql_asks_and_each_role_sees_what_it_may() {
     gate.write([(4, passage("P2", None, "EXIT", "苏G12345", "2026-03-10T09:00:00+08:00"))]).await;
     gate.taken(4).await;
     let (_, text) = on_psql(port, "supervisor", "s1", "SELECT plate, turn_s FROM turn_times").await.unwrap();
-    assert_eq!(text, "苏G12345|3600");
+    assert_eq!(text, "苏G12345|3600.0");
     gate.stop().await;
     let (ok, _) = on_psql(port, "analyst", "a1", "SELECT 1").await.unwrap();
     assert!(!ok, "the port is closed");

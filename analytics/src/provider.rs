@@ -95,15 +95,12 @@ impl LiveTable {
         let statistics = Statistics::try_merge_iter(files.iter().map(|f| f.statistics.as_ref()), &self.schema)?;
         let groups = FileGroup::new(listed).split_files(state.config().target_partitions());
         let format = ParquetFormat::default().with_options(state.default_table_options().parquet);
-        let config = FileScanConfigBuilder::new(
-            ObjectStoreUrl::local_filesystem(),
-            Arc::new(ParquetSource::new(self.schema())),
-        )
-        .with_file_groups(groups)
-        .with_statistics(statistics)
-        .with_projection_indices(projection.cloned())?
-        .with_limit(limit)
-        .build();
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(ParquetSource::new(self.schema())))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
         format.create_physical_plan(state, config).await
     }
 }

@@ -4,13 +4,15 @@
 //! of that catalogue are plans with the masking in them; the tables beneath have no name there.
 //! Questions run on threads of their own, so that a scan takes no lane's time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray, StringViewBuilder};
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::catalog::TableProvider;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::{provider_as_source, ViewTable};
 use datafusion::error::{DataFusionError, Result as DfResult};
@@ -18,9 +20,8 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::logical_expr::{
-    create_udf, ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, Volatility,
-};
+use datafusion::logical_expr::{create_udf, ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableType, Volatility};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{col, lit, DataFrame, SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -59,9 +60,7 @@ pub enum Sight {
 pub fn sight(role: Role) -> Result<Sight> {
     match role {
         Role::Analyst => Ok(Sight::Masked),
-        Role::Guard | Role::Supervisor | Role::Security | Role::Registrar | Role::Customs | Role::Administrator => {
-            Ok(Sight::Clear)
-        }
+        Role::Guard | Role::Supervisor | Role::Security | Role::Registrar | Role::Customs | Role::Administrator => Ok(Sight::Clear),
         Role::Device => Err(AnalyticsError::Forbidden(Role::Device.as_str())),
     }
 }
@@ -98,7 +97,8 @@ impl Queries {
         let masked = context(config)?;
         register(&store, &clear, &masked)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.query_threads.max(1))
+            // One more than a query uses: a heavy one leaves room for a light one.
+            .worker_threads(config.query_threads.saturating_add(1))
             .thread_name("portgate-sql")
             .enable_all()
             .build()
@@ -144,9 +144,7 @@ impl Queries {
     /// # Errors
     /// [`AnalyticsError::Busy`].
     pub fn admit(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.running)
-            .try_acquire_owned()
-            .map_err(|_| AnalyticsError::Busy { running: self.queries_max })
+        Arc::clone(&self.running).try_acquire_owned().map_err(|_| AnalyticsError::Busy { running: self.queries_max })
     }
 
     /// Begins to answer; the rows come as they are found. Dropping the answer stops the question.
@@ -316,9 +314,7 @@ fn not_a_question(statement: &DfStatement) -> Option<String> {
     match statement {
         DfStatement::Statement(inner) => not_a_sql_question(inner),
         DfStatement::Explain(explain) => not_a_question(&explain.statement),
-        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => {
-            Some(first_word(&statement.to_string()))
-        }
+        DfStatement::CreateExternalTable(_) | DfStatement::CopyTo(_) | DfStatement::Reset(_) => Some(first_word(&statement.to_string())),
     }
 }
 
@@ -344,9 +340,7 @@ fn first_word(text: &str) -> String {
 fn sql_error(e: DataFusionError) -> AnalyticsError {
     let place = e.diagnostic().and_then(|d| d.span).map(|s| (s.start.line, s.start.column));
     match (AnalyticsError::from(e), place) {
-        (AnalyticsError::Sql(message), Some((line, column))) => {
-            AnalyticsError::Sql(format!("{message} (at line {line}, column {column})"))
-        }
+        (AnalyticsError::Sql(message), Some((line, column))) => AnalyticsError::Sql(format!("{message} (at line {line}, column {column})")),
         (AnalyticsError::Query(message), _) => AnalyticsError::Sql(message),
         (e, _) => e,
     }
@@ -365,20 +359,14 @@ fn context(config: &AnalyticsConfig) -> Result<SessionContext> {
         options.execution.parquet.reorder_filters = true;
         options.sql_parser.collect_spans = true;
     }
-    let pool = TrackConsumersPool::new(
-        FairSpillPool::new(config.query_memory_bytes),
-        std::num::NonZeroUsize::MIN.saturating_add(2),
-    );
+    let pool = TrackConsumersPool::new(FairSpillPool::new(config.query_memory_bytes), std::num::NonZeroUsize::MIN.saturating_add(2));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(
-            DiskManagerBuilder::default()
-                .with_mode(DiskManagerMode::OsTmpDirectory)
-                .with_max_temp_directory_size(config.query_spill_bytes),
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory).with_max_temp_directory_size(config.query_spill_bytes),
         )
         .build_arc()?;
-    let state =
-        SessionStateBuilder::new().with_config(session).with_runtime_env(runtime).with_default_features().build();
+    let state = SessionStateBuilder::new().with_config(session).with_runtime_env(runtime).with_default_features().build();
     Ok(SessionContext::new_with_state(state))
 }
 
@@ -390,23 +378,21 @@ fn register(store: &Arc<Store>, clear: &SessionContext, masked: &SessionContext)
         clear.register_table(table.name, Arc::clone(&provider))?;
         let scan = LogicalPlanBuilder::scan(table.name, provider_as_source(provider), None)?.build()?;
         let kinds: Vec<(&str, Kind)> = table.columns.iter().map(|c| (c.name, c.kind)).collect();
-        masked.register_table(table.name, Arc::new(view(scan, &kinds, &mask)?))?;
+        let plan = masked_plan(scan, &kinds, &mask)?;
+        masked.register_table(table.name, Arc::new(MaskedTable(ViewTable::new(plan, None))))?;
     }
     for spec in views::ALL {
         let plan = futures::executor::block_on(clear.state().create_logical_plan(spec.sql))?;
         clear.register_table(spec.name, Arc::new(ViewTable::new(plan.clone(), None)))?;
-        let kinds: Vec<(&str, Kind)> = spec
-            .columns
-            .iter()
-            .map(|(name, _)| (*name, if *name == "plate" { Kind::Plate } else { Kind::Text }))
-            .collect();
-        masked.register_table(spec.name, Arc::new(view(plan, &kinds, &mask)?))?;
+        let kinds: Vec<(&str, Kind)> =
+            spec.columns.iter().map(|(name, _)| (*name, if *name == "plate" { Kind::Plate } else { Kind::Text })).collect();
+        masked.register_table(spec.name, Arc::new(ViewTable::new(masked_plan(plan, &kinds, &mask)?, None)))?;
     }
     Ok(())
 }
 
 /// The plan with plates masked and people's words left out.
-fn view(plan: LogicalPlan, columns: &[(&str, Kind)], mask: &ScalarUDF) -> DfResult<ViewTable> {
+fn masked_plan(plan: LogicalPlan, columns: &[(&str, Kind)], mask: &ScalarUDF) -> DfResult<LogicalPlan> {
     let shown: Vec<Expr> = columns
         .iter()
         .map(|(name, kind)| match kind {
@@ -415,7 +401,36 @@ fn view(plan: LogicalPlan, columns: &[(&str, Kind)], mask: &ScalarUDF) -> DfResu
             Kind::Text | Kind::Bool | Kind::Int | Kind::Float | Kind::Time | Kind::Texts => col(*name),
         })
         .collect();
-    Ok(ViewTable::new(LogicalPlanBuilder::from(plan).project(shown)?.build()?, None))
+    LogicalPlanBuilder::from(plan).project(shown)?.build()
+}
+
+/// A masked table: a view to DataFusion, a table to those who list tables.
+#[derive(Debug)]
+struct MaskedTable(ViewTable);
+
+#[async_trait]
+impl TableProvider for MaskedTable {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.0.get_logical_plan()
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        self.0.scan(state, projection, filters, limit).await
+    }
 }
 
 fn mask_udf() -> ScalarUDF {

@@ -47,8 +47,7 @@ pub struct SitePosition {
 impl SitePosition {
     /// Whether the entry stands where this journal has another one.
     fn is_of_another(&self, entry: &JournalEntry) -> bool {
-        (entry.seq == self.seq && entry.chain != self.chain)
-            || (entry.seq == 1 && self.origin.as_ref().is_some_and(|o| *o != entry.chain))
+        (entry.seq == self.seq && entry.chain != self.chain) || (entry.seq == 1 && self.origin.as_ref().is_some_and(|o| *o != entry.chain))
     }
 }
 
@@ -62,6 +61,9 @@ pub struct JournalPosition {
     /// Where lanes stand, as learned on the way.
     lanes: LaneNames,
 }
+
+/// What one file may hold: index of the table, site, day.
+type Group = (usize, String, String);
 
 /// Rows of one table, day and site in memory.
 #[derive(Clone, Debug)]
@@ -174,12 +176,7 @@ impl Store {
 
     fn new(folder: Folder, files: Vec<Vec<Arc<DataFile>>>, progress: Progress) -> Self {
         let state = State { files: files.into_iter().map(Arc::new).collect(), ..State::default() };
-        let store = Self {
-            folder,
-            state: RwLock::new(state),
-            progress: Mutex::new(progress),
-            disk: Mutex::new(()),
-        };
+        let store = Self { folder, state: RwLock::new(state), progress: Mutex::new(progress), disk: Mutex::new(()) };
         store.gauges();
         store
     }
@@ -202,11 +199,8 @@ impl Store {
     /// All tables as of now.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.state.read();
-        let mut tables: Vec<TableSnapshot> = state
-            .files
-            .iter()
-            .map(|files| TableSnapshot { files: Arc::clone(files), live: Vec::new() })
-            .collect();
+        let mut tables: Vec<TableSnapshot> =
+            state.files.iter().map(|files| TableSnapshot { files: Arc::clone(files), live: Vec::new() }).collect();
         for live in state.flushing.iter().chain(&state.live) {
             if let Some(table) = tables.get_mut(live.table) {
                 table.live.push(live.batch.clone());
@@ -221,7 +215,7 @@ impl Store {
     /// [`AnalyticsError::ForeignJournal`], [`AnalyticsError::Rows`].
     pub fn take(&self, partition: u32, entries: Vec<Taken>) -> Result<Took> {
         let mut took = Took::default();
-        let mut rows: BTreeMap<(usize, String, String), (u64, u64, Vec<Row>)> = BTreeMap::new();
+        let mut rows: BTreeMap<Group, (u64, u64, Vec<Row>)> = BTreeMap::new();
         let mut decided = Vec::new();
         let mut progress = self.progress.lock();
         // Nothing counts as taken unless the whole batch is.
@@ -238,10 +232,7 @@ impl Store {
             };
             let last = taken.sites.get(&entry.site);
             if last.is_some_and(|l| l.is_of_another(&entry)) {
-                return Err(AnalyticsError::ForeignJournal {
-                    path: self.folder.path().to_owned(),
-                    site: entry.site,
-                });
+                return Err(AnalyticsError::ForeignJournal { path: self.folder.path().to_owned(), site: entry.site });
             }
             let next = last.map_or(1, |l| l.seq + 1);
             if entry.seq < next {
@@ -257,14 +248,9 @@ impl Store {
             let origin = if entry.seq == 1 { Some(entry.chain.clone()) } else { last.and_then(|l| l.origin.clone()) };
             let date = entry.at.date().to_string();
             for row in rows_of(&entry, &mut taken.lanes) {
-                let written = progress
-                    .ahead
-                    .iter()
-                    .any(|(table, part)| *table == row.table && part.covers(&entry.site, &date, entry.seq));
+                let written = progress.ahead.iter().any(|(table, part)| *table == row.table && part.covers(&entry.site, &date, entry.seq));
                 if !written {
-                    let group = rows
-                        .entry((row.table, entry.site.clone(), date.clone()))
-                        .or_insert((entry.seq, entry.seq, Vec::new()));
+                    let group = rows.entry((row.table, entry.site.clone(), date.clone())).or_insert((entry.seq, entry.seq, Vec::new()));
                     group.1 = entry.seq;
                     group.2.push(row);
                 }
@@ -343,9 +329,9 @@ impl Store {
     /// Second step: the files. Written again after an error, they get the same names.
     fn write_frozen(&self) -> Result<Vec<(usize, DataFile)>> {
         let frozen = self.state.read().flushing.clone();
-        let mut groups: BTreeMap<(usize, String, String), (Part, Vec<RecordBatch>)> = BTreeMap::new();
+        let mut groups: BTreeMap<Group, (Part, Vec<RecordBatch>)> = BTreeMap::new();
         for live in frozen {
-            let key = (live.table, live.part.date.clone(), live.part.site.clone());
+            let key = (live.table, live.part.site.clone(), live.part.date.clone());
             let (part, batches) = groups.entry(key).or_insert_with(|| (live.part.clone(), Vec::new()));
             part.first = part.first.min(live.part.first);
             part.last = part.last.max(live.part.last);
@@ -435,9 +421,7 @@ impl Store {
 /// Adds rows in memory. Batches of like size are joined, so that there are few of them and each
 /// row is copied only a handful of times.
 fn push(all: &mut Vec<Live>, mut new: Live) {
-    while let Some(i) = all.iter().rposition(|l| {
-        l.table == new.table && l.part.site == new.part.site && l.part.date == new.part.date
-    }) {
+    while let Some(i) = all.iter().rposition(|l| l.table == new.table && l.part.site == new.part.site && l.part.date == new.part.date) {
         let joined = all
             .get(i)
             .filter(|l| l.batch.num_rows() <= 2 * new.batch.num_rows())

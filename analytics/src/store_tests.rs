@@ -146,8 +146,7 @@ fn nothing_is_missing_or_twice_while_a_flush_runs() {
     for n in 1..=400u64 {
         store.take(0, offsets(vec![entry(n, arrived(&format!("A{n}")))])).unwrap();
         let table = store.snapshot().table(index);
-        let rows: usize = table.live.iter().map(RecordBatch::num_rows).sum::<usize>()
-            + table.files.iter().map(|f| f.rows()).sum::<usize>();
+        let rows: usize = table.live.iter().map(RecordBatch::num_rows).sum::<usize>() + table.files.iter().map(|f| f.rows()).sum::<usize>();
         assert_eq!(rows as u64, n);
     }
     flusher.join().unwrap();

@@ -60,13 +60,8 @@ fn merge(store: &Store, config: &AnalyticsConfig, now: Instant) -> Result<()> {
             while files.iter().map(|f| f.bytes).sum::<u64>() > config.compact_bytes_max {
                 files.remove(0);
             }
-            let due = files.len() >= config.compact_files
-                || (files.len() > 1 && *date < *today && files.iter().all(|f| is_quiet(f)));
-            if !due
-                || merges == MERGES_MAX
-                || !adjacent(&held, &files)
-                || store.folder().has_quarantined(table, date)
-            {
+            let due = files.len() >= config.compact_files || (files.len() > 1 && *date < *today && files.iter().all(|f| is_quiet(f)));
+            if !due || merges == MERGES_MAX || !adjacent(&held, &files) || store.folder().has_quarantined(table, date) {
                 continue;
             }
             merges += 1;

@@ -17,16 +17,8 @@ pub struct View {
 }
 
 /// Every view, in an order in which none uses a later one.
-pub static ALL: [&View; 8] = [
-    &DECISIONS_IN_FORCE,
-    &APPROACHES,
-    &LANE_MINUTES,
-    &TURN_TIMES,
-    &CONGESTION,
-    &SINGLE_CARD_RECONCILIATION,
-    &VEHICLES_INSIDE,
-    &THROUGHPUT,
-];
+pub static ALL: [&View; 8] =
+    [&DECISIONS_IN_FORCE, &APPROACHES, &LANE_MINUTES, &TURN_TIMES, &CONGESTION, &SINGLE_CARD_RECONCILIATION, &VEHICLES_INSIDE, &THROUGHPUT];
 
 static DECISIONS_IN_FORCE: View = View {
     name: "decisions_in_force",

@@ -129,7 +129,12 @@ impl Reader {
             // The journal was cut or begun anew: places and chain values tell what is known of it.
             Err(LogError::OffsetOutOfRange { .. }) => {
                 let earliest = self.earliest().await?;
-                tracing::warn!(partition = self.partition, asked = from, earliest, "the journal does not hold the place asked for; reading from its beginning");
+                tracing::warn!(
+                    partition = self.partition,
+                    asked = from,
+                    earliest,
+                    "the journal does not hold the place asked for; reading from its beginning"
+                );
                 return Ok(earliest);
             }
             Err(e) => return Err(e.into()),
@@ -139,7 +144,10 @@ impl Reader {
             *checked_gap = true;
             let earliest = self.earliest().await?;
             if from > earliest && self.skips(&records) {
-                tracing::warn!(partition = self.partition, "entries are missing before the place kept; reading the journal from its beginning");
+                tracing::warn!(
+                    partition = self.partition,
+                    "entries are missing before the place kept; reading the journal from its beginning"
+                );
                 return Ok(earliest);
             }
         }
@@ -164,9 +172,10 @@ impl Reader {
     /// Whether the first entry of a site leaves out entries never taken.
     fn skips(&self, records: &[Record]) -> bool {
         let position = self.store.position();
-        records.first().and_then(|r| r.json::<JournalEntry>().ok()).is_some_and(|entry| {
-            entry.seq > position.sites.get(&entry.site).map_or(1, |s| s.seq + 1)
-        })
+        records
+            .first()
+            .and_then(|r| r.json::<JournalEntry>().ok())
+            .is_some_and(|entry| entry.seq > position.sites.get(&entry.site).map_or(1, |s| s.seq + 1))
     }
 }
 
@@ -209,10 +218,7 @@ async fn flusher(store: Arc<Store>, config: AnalyticsConfig, full: Arc<Notify>, 
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    store: &Arc<Store>,
-    work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
-) -> Result<T> {
+async fn blocking<T: Send + 'static>(store: &Arc<Store>, work: impl FnOnce(&Store) -> Result<T> + Send + 'static) -> Result<T> {
     let store = Arc::clone(store);
     tokio::task::spawn_blocking(move || work(&store))
         .await

@@ -38,14 +38,7 @@ pub(super) static ENDINGS: Table = Table {
     ],
 };
 
-pub(super) fn arrived(
-    entry: &JournalEntry,
-    approach_id: &str,
-    lane: &str,
-    arrived_at: Instant,
-    lanes: &LaneNames,
-    out: &mut Rows,
-) {
+pub(super) fn arrived(entry: &JournalEntry, approach_id: &str, lane: &str, arrived_at: Instant, lanes: &LaneNames, out: &mut Rows) {
     out.push(
         &ARRIVALS,
         [
@@ -60,14 +53,7 @@ pub(super) fn arrived(
     );
 }
 
-pub(super) fn ended(
-    entry: &JournalEntry,
-    approach_id: &str,
-    lane: &str,
-    ending: Ending,
-    lanes: &LaneNames,
-    out: &mut Rows,
-) {
+pub(super) fn ended(entry: &JournalEntry, approach_id: &str, lane: &str, ending: Ending, lanes: &LaneNames, out: &mut Rows) {
     let ending = match ending {
         Ending::Passed => "PASSED",
         Ending::Gone => "GONE",

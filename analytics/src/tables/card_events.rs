@@ -18,7 +18,11 @@ pub(super) static TABLE: Table = Table {
         col("card_id", Kind::Text, "Card."),
         col("issue", Kind::Text, "Issue of the card (its issue id or instant of issue), where the record has one."),
         col("type", Kind::Text, "SINGLE, LONG or IC."),
-        col("event", Kind::Text, "Status reached: ISSUED, IN_USE, RECOVERED, HANDED_OVER, LOST, CANCELLED …; DELETED: the record was removed."),
+        col(
+            "event",
+            Kind::Text,
+            "Status reached: ISSUED, IN_USE, RECOVERED, HANDED_OVER, LOST, CANCELLED …; DELETED: the record was removed.",
+        ),
         col("source", Kind::Text, "registry or passage."),
         col("plate", Kind::Plate, "Plate it belongs to."),
         col("enterprise", Kind::Text, "Carrier it belongs to."),
@@ -53,13 +57,7 @@ pub(super) fn rows_of_use(entry: &JournalEntry, u: &Use, out: &mut Rows) {
 }
 
 /// The registry's word on a card.
-pub(super) fn rows_of_record(
-    entry: &JournalEntry,
-    kind: &str,
-    id: &str,
-    value: Option<&Value>,
-    out: &mut Rows,
-) {
+pub(super) fn rows_of_record(entry: &JournalEntry, kind: &str, id: &str, value: Option<&Value>, out: &mut Rows) {
     if kind != RecordKind::Card.as_str() {
         return;
     }

@@ -65,14 +65,7 @@ impl LaneNames {
     }
 }
 
-pub(super) fn rows(
-    entry: &JournalEntry,
-    kind: &str,
-    id: &str,
-    value: Option<&Value>,
-    lanes: &mut LaneNames,
-    out: &mut Rows,
-) {
+pub(super) fn rows(entry: &JournalEntry, kind: &str, id: &str, value: Option<&Value>, lanes: &mut LaneNames, out: &mut Rows) {
     if kind != RecordKind::Lane.as_str() {
         return;
     }

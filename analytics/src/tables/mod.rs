@@ -19,8 +19,7 @@ mod violations;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, RecordBatch, StringViewBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, RecordBatch, StringViewBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use portgate_core::journal::{JournalEntry, JournalEvent};
@@ -125,16 +124,12 @@ impl Table {
         let all = SCHEMAS.get_or_init(|| {
             ALL.iter()
                 .map(|t| {
-                    let fields: Vec<Field> =
-                        t.columns.iter().map(|c| Field::new(c.name, c.kind.data_type(), true)).collect();
+                    let fields: Vec<Field> = t.columns.iter().map(|c| Field::new(c.name, c.kind.data_type(), true)).collect();
                     Arc::new(Schema::new(fields))
                 })
                 .collect()
         });
-        ALL.iter()
-            .zip(all)
-            .find(|(t, _)| t.name == self.name)
-            .map_or_else(|| Arc::new(Schema::empty()), |(_, s)| Arc::clone(s))
+        ALL.iter().zip(all).find(|(t, _)| t.name == self.name).map_or_else(|| Arc::new(Schema::empty()), |(_, s)| Arc::clone(s))
     }
 
     /// The rows as one Arrow batch.
@@ -324,11 +319,7 @@ pub fn rows_of(entry: &JournalEntry, lanes: &mut LaneNames) -> Vec<Row> {
     rows.0
 }
 
-fn array<'a>(
-    column: &Column,
-    cells: impl Iterator<Item = &'a Cell>,
-    rows: usize,
-) -> std::result::Result<ArrayRef, String> {
+fn array<'a>(column: &Column, cells: impl Iterator<Item = &'a Cell>, rows: usize) -> std::result::Result<ArrayRef, String> {
     let misfit = |cell: &Cell| format!("column {} takes {:?}, not {cell:?}", column.name, column.kind);
     macro_rules! build {
         ($builder:expr, $pattern:pat => $value:expr) => {{
