@@ -18,7 +18,7 @@ use crate::error::EngineError;
 use crate::frames::Frames;
 use crate::handle::{EngineHandle, Status};
 use crate::input::{self, Rejected, Taken};
-use crate::publish::{Publisher, Sealed};
+use crate::publish::{Outlet, Publisher, Sealed};
 use crate::registry_tail::{RegistryTail, Tailed};
 use crate::telemetry;
 
@@ -143,6 +143,7 @@ impl Engine {
 
     async fn run_inner(&self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
         let mut stop = pin!(stop);
+        let outlet = Outlet::acquire(&*self.log, self.store.site()).await?;
         self.check_journal().await?;
         let known_until = self.check_offsets().await?;
         let mut timers: Timers = self.store.lanes()?.iter().map(|s| (s.lane.clone(), LaneTimer::of(s))).collect();
@@ -151,7 +152,7 @@ impl Engine {
         let (sender, receiver) = mpsc::channel(COMMITTED_MAX);
         let trouble = watch::Sender::new(None);
         let mut outbox_trouble = trouble.subscribe();
-        let publisher = Publisher { store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble };
+        let publisher = Publisher { outlet, store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble };
         let mut publisher = Worker(tokio::spawn(publisher.run(receiver)));
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut group_commit = tokio::time::Instant::now();
@@ -200,7 +201,8 @@ impl Engine {
             if let Err(e) = self.take_all(&mut sources, &mut timers, work, &sender, stop.as_mut()).await {
                 break Err(e);
             }
-            if group_commit.elapsed() >= GROUP_COMMIT {
+            // Only what has got out: a new owner starts there with the journal on the log.
+            if group_commit.elapsed() >= GROUP_COMMIT && self.store.outbox_depth() == 0 {
                 group_commit = tokio::time::Instant::now();
                 sources.commit_group(&self.store).await;
             }
@@ -211,7 +213,9 @@ impl Engine {
             Err(_) if publisher.0.is_finished() => Ok(()),
             _ => self.drain(publisher).await,
         };
-        sources.commit_group(&self.store).await;
+        if self.store.outbox_depth() == 0 {
+            sources.commit_group(&self.store).await;
+        }
         if let Err(e) = sources.consumer.close().await {
             tracing::debug!(error = %e, "leaving the consumer group");
         }
@@ -356,7 +360,7 @@ impl Engine {
         let partition = partition_for_key(site.as_bytes(), self.log.partitions(topics::JOURNAL).await?);
         let ranges = self.log.ranges(topics::JOURNAL).await?;
         let Some(range) = ranges.into_iter().find(|r| r.partition == partition) else { return Ok(()) };
-        let mut last = 0;
+        let (mut last, mut last_bytes) = (0, None);
         let mut to = range.end;
         while last == 0 && to > range.earliest {
             let from = to.saturating_sub(JOURNAL_LOOK_BACK).max(range.earliest);
@@ -365,7 +369,9 @@ impl Engine {
                 let batch = self.log.read(topics::JOURNAL, partition, at, 256, Duration::ZERO).await?;
                 for record in batch.records.iter().filter(|r| r.offset < to && r.key_str() == Some(site)) {
                     let seq = record.header_str(crate::publish::HEADER_SEQ).and_then(|s| s.parse::<u64>().ok());
-                    last = last.max(seq.unwrap_or(0));
+                    if let Some(seq) = seq.filter(|seq| *seq >= last) {
+                        (last, last_bytes) = (seq, record.value.clone());
+                    }
                 }
                 if batch.next_offset <= at {
                     break;
@@ -375,7 +381,9 @@ impl Engine {
             to = from;
         }
         let head = self.store.journal_head().seq;
-        if last > head {
+        let mine = self.store.journal_after(last.saturating_sub(1), 1)?.pop().map(|(_, bytes)| bytes);
+        let same = last == 0 || mine.as_deref() == last_bytes.as_deref();
+        if last > head || !same {
             return Err(EngineError::Behind { site: site.to_owned(), journal: last, store: head });
         }
         if last < self.store.published() {

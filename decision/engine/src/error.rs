@@ -17,8 +17,9 @@ pub enum EngineError {
     /// What the step needs could not be read.
     #[error(transparent)]
     Facts(#[from] FactError),
-    /// The journal on the log goes beyond this store: another owner has decided since.
-    #[error("the journal of site {site} stands at {journal} on the log and at {store} in the store: another node has decided meanwhile; restore or rebuild the store before this node may decide")]
+    /// The journal on the log goes beyond this store, or says something else: another owner has
+    /// decided since.
+    #[error("the journal of site {site} stands at {journal} on the log, and the store, which stands at {store}, does not hold that entry: another node has decided meanwhile; restore or rebuild the store before this node may decide")]
     Behind {
         /// The site.
         site: String,

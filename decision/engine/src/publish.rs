@@ -8,7 +8,7 @@ use std::time::Duration;
 use portgate_core::command::Order;
 use portgate_core::journal::{JournalEntry, JournalEvent};
 use portgate_core::time::Instant;
-use portgate_log::{topics, Log, LogError, NewRecord};
+use portgate_log::{topics, Log, LogError, LogTransaction, NewRecord};
 use portgate_store::Store;
 use tokio::sync::{mpsc, watch};
 
@@ -30,8 +30,56 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// A journal entry with the bytes it is stored as.
 pub(crate) type Sealed = (JournalEntry, Vec<u8>);
 
+/// How records get out.
+pub(crate) enum Outlet {
+    /// One atomic batch of the embedded log, whose folder has one owner.
+    Batch,
+    /// One transaction of Kafka, whose id has one holder: a newer owner of the site fences this one
+    /// off, and then nothing gets out any more.
+    Transaction(Box<dyn LogTransaction>),
+}
+
+impl Outlet {
+    /// Takes the site over: from here on no former owner can publish.
+    pub(crate) async fn acquire(log: &dyn Log, site: &str) -> Result<Self, LogError> {
+        if log.health().await.backend == "kafka" {
+            Ok(Self::Transaction(log.transaction(&format!("portgate-site-{site}")).await?))
+        } else {
+            Ok(Self::Batch)
+        }
+    }
+
+    /// Appends the records, all or none.
+    async fn send(&mut self, log: &dyn Log, records: Vec<NewRecord>) -> Result<(), LogError> {
+        let transaction = match self {
+            Self::Batch => return log.append_batch(records).await.map(drop),
+            Self::Transaction(transaction) => transaction,
+        };
+        transaction.begin().await?;
+        let mut sent = Ok(());
+        for record in records {
+            sent = transaction.append(record).await;
+            if sent.is_err() {
+                break;
+            }
+        }
+        if sent.is_ok() {
+            sent = match transaction.commit().await {
+                Ok(_) => return Ok(()),
+                // Whether it is out is settled by whoever takes the site over next, this engine
+                // included: by the journal on the log.
+                Err(LogError::Timeout(what)) => return Err(LogError::Refused(format!("a commit was not confirmed: {what}"))),
+                Err(e) => Err(e),
+            };
+        }
+        transaction.abort().await?;
+        sent
+    }
+}
+
 /// Publishes what earlier runs left in the outbox, then what arrives.
 pub(crate) struct Publisher {
+    pub(crate) outlet: Outlet,
     pub(crate) store: Arc<Store>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -40,7 +88,7 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Ends without error when the sender is dropped and everything is out.
-    pub(crate) async fn run(self, mut committed: mpsc::Receiver<Vec<Sealed>>) -> Result<(), EngineError> {
+    pub(crate) async fn run(mut self, mut committed: mpsc::Receiver<Vec<Sealed>>) -> Result<(), EngineError> {
         loop {
             let left = self.store.journal_after(self.store.published(), ENTRIES_MAX)?;
             if left.is_empty() {
@@ -63,11 +111,11 @@ impl Publisher {
         Ok(())
     }
 
-    async fn publish(&self, entries: &[Sealed]) -> Result<(), EngineError> {
+    async fn publish(&mut self, entries: &[Sealed]) -> Result<(), EngineError> {
         let Some((last, _)) = entries.last() else { return Ok(()) };
         let records = records(entries, self.store.published_before())?;
         let mut wait = Duration::from_millis(20);
-        while let Err(e) = self.log.append_batch(records.clone()).await {
+        while let Err(e) = self.outlet.send(&*self.log, records.clone()).await {
             if !e.is_retriable() {
                 return Err(e.into());
             }
@@ -89,8 +137,12 @@ impl Publisher {
     /// Latency is from the last needed read to the command on the log.
     fn observe(&self, entries: &[Sealed], now: Instant) {
         let mut evidence_at = BTreeMap::new();
+        let mut received_at = BTreeMap::new();
         for (entry, _) in entries {
             match &entry.event {
+                JournalEvent::Read { read } => {
+                    received_at.extend(read.received_at.map(|at| (&read.lane, at)));
+                }
                 JournalEvent::Decision { decision } => {
                     evidence_at.insert((&decision.id, decision.version), decision.evidence_at);
                     metrics::histogram!(telemetry::DECISION_LATENCY_SECONDS).record(decision.latency_us as f64 / 1e6);
@@ -109,7 +161,8 @@ impl Publisher {
                     };
                     metrics::counter!(telemetry::COMMANDS, "order" => order).increment(1);
                     if let (Order::Open, Some(at)) = (command.order, evidence_at.get(&(&command.decision_id, command.decision_version))) {
-                        metrics::histogram!(telemetry::COMMAND_LATENCY_SECONDS).record(now.micros_since(*at).max(0) as f64 / 1e6);
+                        let at = received_at.get(&command.lane).map_or(*at, |received| *at.min(received));
+                        metrics::histogram!(telemetry::COMMAND_LATENCY_SECONDS).record(now.micros_since(at).max(0) as f64 / 1e6);
                     }
                 }
                 _ => {}

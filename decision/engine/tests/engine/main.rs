@@ -1,5 +1,6 @@
 //! The engine on the real embedded log and the real store.
 
 mod crash;
+mod kafka;
 mod kit;
 mod line;
