@@ -60,7 +60,21 @@ function keepAlert(a: Alert): void {
   alerts.value = [a, ...alerts.value].slice(0, ALERTS_SHOWN)
 }
 
+/** Events that come while the lists are read: told again afterwards, for the lists may be older. */
+let meanwhile: (() => void)[] | null = null
+
 async function load(): Promise<void> {
+  const events: (() => void)[] = []
+  meanwhile = events
+  try {
+    await readLists()
+  } finally {
+    if (meanwhile === events) meanwhile = null
+    for (const tell of events) tell()
+  }
+}
+
+async function readLists(): Promise<void> {
   const [all, list, held, refused, recent] = await Promise.all([
     api.lanes(),
     api.decisions(`?limit=${DECISIONS_SHOWN}`),
@@ -97,8 +111,10 @@ function connect(): void {
   }
   const on = (kind: string, f: (data: string) => void) =>
     stream.addEventListener(kind, (event) => {
-      heard(event as MessageEvent<string>)
-      f((event as MessageEvent<string>).data)
+      const message = event as MessageEvent<string>
+      heard(message)
+      f(message.data)
+      if (kind === 'lane' || kind === 'decision' || kind === 'alert') meanwhile?.push(() => f(message.data))
     })
   on('lane', (data) => {
     const lane = JSON.parse(data) as Lane

@@ -82,7 +82,7 @@ try {
     const began = Date.now()
     await guard.keyboard.press('r')
     // It may have gone at this very moment; then there is no word, or one of a conflict.
-    const note = await guard.waitForSelector('.el-notification', { timeout: 4_000 }).catch(() => null)
+    const note = await guard.waitForSelector(`.el-notification:has-text("${id}")`, { timeout: 6_000 }).catch(() => null)
     if (note === null) {
       await guard.keyboard.press('Escape')
       continue
