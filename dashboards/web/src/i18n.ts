@@ -77,6 +77,7 @@ const words = {
   details: ['详情', 'Details'],
   versions: ['处理经过', 'History'],
   evidence: ['证据画面', 'Evidence'],
+  evidenceGone: ['证据画面不在本节点', 'The evidence picture is not held here'],
   clause: ['条款', 'Clause'],
   noClause: ['系统提示，无条款', 'System notice, no clause'],
   enterprise: ['运输企业', 'Carrier'],
