@@ -277,11 +277,11 @@ impl Engine {
     async fn fill(&self, work: &mut Work, run: &[Record], sources: &mut Sources) -> Result<(), EngineError> {
         let mut misfits: Vec<Rejected> = Vec::new();
         for record in run {
+            let known = |next: Option<u64>| next.is_some_and(|next| record.offset < next);
+            let passed = |until: Option<Instant>| until.is_some_and(|until| Instant::from_millis(record.timestamp_ms) <= until);
             let taken = if record.topic == topics::REGISTRY {
                 input::registry(&self.store, record)?
-            } else if self.store.offset(&record.topic, record.partition)?.is_some_and(|next| record.offset < next) {
-                Taken::Other
-            } else if sources.known_until.is_some_and(|known| Instant::from_millis(record.timestamp_ms) <= known) {
+            } else if known(self.store.offset(&record.topic, record.partition)?) || passed(sources.known_until) {
                 Taken::Other
             } else {
                 input::read(&self.store, sources.site_partition, record)?
