@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use crate::decode::{Picture, Pixels};
 use crate::detect::{detect, detect_closer, detect_tiles, fitted, Detection};
 use crate::error::LprError;
-use crate::geometry::Quad;
+use crate::geometry::{project, unit_to_quad, Quad};
+use crate::grammar::is_two_line;
 use crate::models::Models;
 use crate::reading::PlateReading;
-use crate::recognise::{better, read_at, recognise};
+use crate::recognise::{better, read_at, recognise, Scored};
 use crate::telemetry;
 
 /// A plate at least this wide (pixels of the reduced picture) is read there; a smaller one is
@@ -17,6 +18,14 @@ use crate::telemetry;
 const WIDTH_ENOUGH_PX: f64 = 150.0;
 /// A read at least this sure needs no closer look.
 const SURE: f64 = 0.9;
+/// Corners a cut-out plate may have that is not cut exactly: turned either way, closer, wider; in
+/// fractions of the picture.
+const VARIANTS: [[[f64; 2]; 4]; 4] = [
+    [[0.0, 0.12], [1.0, -0.12], [1.0, 0.88], [0.0, 1.12]],
+    [[0.0, -0.12], [1.0, 0.12], [1.0, 1.12], [0.0, 0.88]],
+    [[0.04, 0.1], [0.96, 0.1], [0.96, 0.9], [0.04, 0.9]],
+    [[-0.02, -0.06], [1.02, -0.06], [1.02, 1.06], [-0.02, 1.06]],
+];
 /// A whole picture of these proportions (width to height) may be a plate of two lines.
 const TWO_LINE_ASPECT_MAX: f64 = 2.4;
 /// A whole picture of these proportions may be a plate of one line.
@@ -145,12 +154,12 @@ impl Recogniser {
     /// Reads one plate; where the read is not sure, looks again from closer for its corners.
     fn read_plate(&self, pixels: &Pixels, found: &Detection) -> Result<Option<PlateReading>, LprError> {
         let first = recognise(&self.models, &self.model, pixels, found)?;
-        if first.as_ref().is_some_and(|s| s.reading.confidence >= SURE) {
-            return Ok(first.map(|s| s.reading));
-        }
-        let best = match detect_closer(&self.models, pixels, found)? {
-            Some(closer) => better(first, recognise(&self.models, &self.model, pixels, &closer)?),
-            None => first,
+        let best = match first {
+            Some(first) if sure(&first) => Some(first),
+            first => match detect_closer(&self.models, pixels, found)? {
+                Some(closer) => better(first, recognise(&self.models, &self.model, pixels, &closer)?),
+                None => first,
+            },
         };
         Ok(best.map(|s| s.reading))
     }
@@ -175,8 +184,19 @@ impl Recogniser {
                 best = better(best, read_at(&self.models, &self.model, &pixels, &whole, two_line, 1.0)?);
             }
         }
+        if let (false, Some(to_picture)) = (best.as_ref().is_some_and(sure), unit_to_quad(&whole)) {
+            let two_line = best.as_ref().map_or(aspect < ONE_LINE_ASPECT_MIN, |s| is_two_line(s.reading.kind));
+            for variant in VARIANTS {
+                let quad = Quad(variant).map(|p| project(&to_picture, p));
+                best = better(best, read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?);
+            }
+        }
         Ok(best.map(|s| s.reading).into_iter().collect())
     }
+}
+
+fn sure(read: &Scored) -> bool {
+    read.reading.confidence >= SURE
 }
 
 /// Whether the plate stands large enough in these pixels to be read there.
