@@ -31,7 +31,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    fn of(mut nanos: Vec<u64>) -> Self {
+    pub(crate) fn of(mut nanos: Vec<u64>) -> Self {
         nanos.sort_unstable();
         let at = |share: f64| {
             let place = (nanos.len().saturating_sub(1) as f64 * share).round() as usize;

@@ -23,6 +23,7 @@
 mod apply;
 pub mod barrier;
 mod bench;
+mod bench_line;
 mod clock;
 mod engine;
 mod error;
@@ -35,6 +36,7 @@ mod registry_tail;
 pub mod telemetry;
 
 pub use bench::{bench_commits, bench_decide, Timing};
+pub use bench_line::{bench_bare, bench_line};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;

@@ -132,6 +132,20 @@ async fn a_registry_write_is_answered_when_it_is_applied() {
     engine.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_measurement_of_the_line_measures_it() {
+    let kit = Kit::new().await;
+    let dir = kit.dir.path().join("bench");
+    let timing = portgate_engine::bench_line(kit.log.clone(), &dir, 5).await.unwrap();
+    assert_eq!(timing.count, 5);
+    assert!(timing.p50_us > 0.0 && timing.p50_us <= timing.max_us);
+    let bare = portgate_engine::bench_bare(&*kit.log, topics::REJECTED, 5).await.unwrap();
+    assert_eq!(bare.count, 5);
+    // Five vehicles, five openings, and nothing else of that site.
+    let opens: std::collections::BTreeSet<String> = kit.opens().await.into_iter().map(|c| c.approach_id).collect();
+    assert_eq!(opens.len(), 5);
+}
+
 /// A clock that goes wrong by so many milliseconds.
 struct Shifted(i64);
 
