@@ -136,10 +136,7 @@ fn without_credentials(source: &str) -> String {
 
 impl Opener for VideoOpener {
     fn open(&self) -> Result<Box<dyn Source>, CameraError> {
-        let fail = |reason: &str| CameraError::Open {
-            source_name: without_credentials(&self.source),
-            reason: reason.to_owned(),
-        };
+        let fail = |reason: &str| CameraError::Open { source_name: without_credentials(&self.source), reason: reason.to_owned() };
         if !self.stream && !Path::new(&self.source).is_file() {
             return Err(fail("there is no such file"));
         }

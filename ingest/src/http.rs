@@ -33,7 +33,7 @@ use crate::problem::Problem;
 use crate::sniff::{sniff, DecodeError, ImageFormat};
 use crate::telemetry;
 use crate::transcode;
-use crate::validate::{check_read, parse};
+use crate::validate::{check_read, parse, Invalid};
 
 /// Bounds of the edge; what exceeds them is answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,12 +150,7 @@ async fn reads(
     answer(telemetry::HTTP_READS, "reads", begun, result.map(|id| json!({"event_id": id})))
 }
 
-fn answer(
-    counter: &'static str,
-    call: &'static str,
-    begun: Clock,
-    result: Result<serde_json::Value, Problem>,
-) -> Response {
+fn answer(counter: &'static str, call: &'static str, begun: Clock, result: Result<serde_json::Value, Problem>) -> Response {
     let outcome = result.as_ref().map_or_else(|p| p.code, |_| "accepted");
     metrics::counter!(counter, "outcome" => outcome).increment(1);
     metrics::histogram!(telemetry::HTTP_SECONDS, "call" => call).record(begun.elapsed().as_secs_f64());
@@ -174,8 +169,7 @@ async fn accept_frame(
     body: Body,
 ) -> Result<String, Problem> {
     let (principal, _) = admit(edge, lane, principal)?;
-    let Query(query) =
-        query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-QUERY-INVALID", e.body_text()))?;
+    let Query(query) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-QUERY-INVALID", e.body_text()))?;
     let _slot = slot(&edge.frames)?;
     let picture = receive(body, headers, edge.limits.frame_bytes_max, edge.limits.body_ms_max).await?;
     let info = sniff(&picture).map_err(picture_problem)?;
@@ -220,11 +214,7 @@ async fn accept_read(
 }
 
 /// Whether this account may speak for this lane, and the lane.
-fn admit(
-    edge: &Inner,
-    lane: &str,
-    principal: Option<Extension<Principal>>,
-) -> Result<(Principal, LaneInfo), Problem> {
+fn admit(edge: &Inner, lane: &str, principal: Option<Extension<Principal>>) -> Result<(Principal, LaneInfo), Problem> {
     let Some(Extension(principal)) = principal else {
         return Err(Problem::new(
             StatusCode::UNAUTHORIZED,
@@ -260,13 +250,8 @@ fn slot(slots: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
 /// away for a while, so that the sender gets to see the answer instead of a broken connection.
 async fn receive(body: Body, headers: &HeaderMap, bytes_max: usize, ms_max: u64) -> Result<Bytes, Problem> {
     const DISCARDED_BYTES_MAX: usize = 32 << 20;
-    let too_large = || {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "PG-HTTP-BODY-TOO-LARGE",
-            format!("the body is larger than {bytes_max} bytes"),
-        )
-    };
+    let too_large =
+        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "PG-HTTP-BODY-TOO-LARGE", format!("the body is larger than {bytes_max} bytes"));
     let stated = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if stated.is_some_and(|n| n > DISCARDED_BYTES_MAX as u64) {
         return Err(too_large());
@@ -287,14 +272,14 @@ async fn receive(body: Body, headers: &HeaderMap, bytes_max: usize, ms_max: u64)
                 break;
             }
         }
-        if total > bytes_max { Err(too_large()) } else { Ok(kept.freeze()) }
+        if total > bytes_max {
+            Err(too_large())
+        } else {
+            Ok(kept.freeze())
+        }
     };
     tokio::time::timeout(Duration::from_millis(ms_max), all).await.unwrap_or_else(|_| {
-        Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "PG-HTTP-BODY-TIMEOUT",
-            format!("the body did not arrive within {ms_max} ms"),
-        ))
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "PG-HTTP-BODY-TIMEOUT", format!("the body did not arrive within {ms_max} ms")))
     })
 }
 
@@ -315,28 +300,17 @@ async fn png_to_jpeg(edge: &Inner, png: Bytes) -> Result<Bytes, Problem> {
     match jpeg {
         Ok(Ok(jpeg)) => Ok(jpeg.into()),
         Ok(Err(error)) => Err(Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-PICTURE-DAMAGED", error.to_string())),
-        Err(_) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "PG-HTTP-PICTURE-DAMAGED",
-            "the PNG cannot be decoded",
-        )),
+        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-PICTURE-DAMAGED", "the PNG cannot be decoded")),
     }
 }
 
 /// The posted JSON as a read of this lane.
 fn parse_read(body: &[u8], lane: &str) -> Result<ReadMessage, Problem> {
-    let invalid = |field: &str, message: String| {
-        Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-READ-INVALID", message).field(field)
-    };
-    let read: ReadMessage = match parse::<ReadMessage>(body) {
-        Ok(read) => read,
-        Err(first) => {
-            // The lane stands in the address and may be left out of the body. serde finds missing
-            // fields last, so the rest of the body is in order when the lane alone is missing.
-            let filled = (first.message.starts_with("missing field `lane`")).then(|| fill_lane(body, lane)).flatten();
-            filled.ok_or_else(|| invalid(&first.field, first.message))?
-        }
-    };
+    let invalid = |field: &str, message: String| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-READ-INVALID", message).field(field);
+    // The lane stands in the address and may be left out of the body. serde finds missing fields last,
+    // so the rest of the fields are in order when the lane alone is missing.
+    let read = parse(body).or_else(|e| if e.message.starts_with("missing field `lane`") { fill_lane(body, lane) } else { Err(e) });
+    let read: ReadMessage = read.map_err(|e| invalid(&e.field, e.message))?;
     if read.lane != lane {
         return Err(invalid("lane", format!("the address says lane {lane}; leave the field out or make them agree")));
     }
@@ -354,8 +328,8 @@ fn parse_read(body: &[u8], lane: &str) -> Result<ReadMessage, Problem> {
     Ok(read)
 }
 
-fn fill_lane(body: &[u8], lane: &str) -> Option<ReadMessage> {
-    let mut value: serde_json::Value = serde_json::from_slice(body).ok()?;
-    value.as_object_mut()?.insert("lane".to_owned(), lane.into());
-    serde_json::from_value(value).ok()
+fn fill_lane(body: &[u8], lane: &str) -> Result<ReadMessage, Invalid> {
+    let mut fields: serde_json::Map<String, serde_json::Value> = parse(body)?;
+    fields.insert("lane".to_owned(), lane.into());
+    serde_json::from_value(fields.into()).map_err(|e| Invalid::new(".", e.to_string()))
 }

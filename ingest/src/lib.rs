@@ -15,13 +15,13 @@ mod clock;
 pub mod http;
 pub mod lanes;
 pub mod problem;
+pub mod schema;
+pub mod sim;
 /// The recogniser's own check of a picture's skeleton. One source in two crates, because the edge
 /// must not link the recogniser to refuse half a JPEG.
 #[path = "../../lpr/src/sniff.rs"]
 #[allow(dead_code)] // each of the two crates uses its part
 mod sniff;
-pub mod schema;
-pub mod sim;
 pub mod telemetry;
 mod transcode;
 pub mod validate;

@@ -58,11 +58,9 @@ impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Busy { retry_after_ms } => Self::busy(retry_after_ms),
-            LogError::TooLarge { max, .. } => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "PG-HTTP-BODY-TOO-LARGE",
-                format!("the topic takes at most {max} bytes"),
-            ),
+            LogError::TooLarge { max, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PG-HTTP-BODY-TOO-LARGE", format!("the topic takes at most {max} bytes"))
+            }
             other => {
                 tracing::warn!(code = other.code(), error = %other, "a post could not be stored");
                 Self::new(

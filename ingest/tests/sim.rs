@@ -10,9 +10,7 @@ use portgate_core::command::BarrierState;
 use portgate_core::decision::Verdict;
 use portgate_core::read::{Action, BarrierReport, ReadMessage};
 use portgate_core::registry::Kind;
-use portgate_ingest::sim::{
-    run_simulation, Decided, DemoSite, GatePort, GuardWord, LogPort, PortError, Signal, SimConfig, SITE,
-};
+use portgate_ingest::sim::{run_simulation, Decided, DemoSite, GatePort, GuardWord, LogPort, PortError, Signal, SimConfig, SITE};
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::{topics, Log, NewRecord};
 use serde_json::Value;

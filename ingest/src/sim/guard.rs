@@ -34,26 +34,18 @@ pub fn judge(decided: &Decided) -> Option<Judgement> {
         Verdict::Hold => {}
         Verdict::Open | Verdict::Refuse => return None,
     }
-    let wrong: Vec<&str> =
-        decided.reasons.iter().filter(|r| r.severity != Severity::Info).map(|r| r.code.as_str()).collect();
+    let wrong: Vec<&str> = decided.reasons.iter().filter(|r| r.severity != Severity::Info).map(|r| r.code.as_str()).collect();
     let say = |action, reason, after_ms| Some(Judgement { action, reason, after_ms });
     match wrong.as_slice() {
         [] => say(Action::Release, "单证核对无误", (6_000, 15_000)),
         ["MANUAL_PLATE_ENTRY"] => say(Action::Release, "已核对行驶证", (4_000, 8_000)),
-        ["PLATE_UNREADABLE" | "PLATE_LOW_CONFIDENCE", ..] => {
-            say(Action::Correct, "按行驶证录入车牌", (8_000, 14_000))
-        }
+        ["PLATE_UNREADABLE" | "PLATE_LOW_CONFIDENCE", ..] => say(Action::Correct, "按行驶证录入车牌", (8_000, 14_000)),
         _ => say(Action::Refuse, "核验不符，请返回处理", (18_000, 24_000)),
     }
 }
 
 /// Works until no more decisions come.
-pub(super) async fn run(
-    port: Arc<dyn GatePort>,
-    lanes: Arc<AtLanes>,
-    mut decisions: mpsc::Receiver<Decided>,
-    seed: u64,
-) {
+pub(super) async fn run(port: Arc<dyn GatePort>, lanes: Arc<AtLanes>, mut decisions: mpsc::Receiver<Decided>, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed ^ 0x6775_6172);
     // One vehicle stands at a lane: the latest decision of each lane is all there is to do.
     let mut pending: BTreeMap<String, (Clock, Decided, Judgement)> = BTreeMap::new();

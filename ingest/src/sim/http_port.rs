@@ -66,8 +66,7 @@ impl HttpPort {
             stop: stop.clone(),
         };
         std::thread::spawn(move || listener.run());
-        let agent =
-            Agent::config_builder().timeout_global(Some(CALL_TIMEOUT)).http_status_as_error(false).build().into();
+        let agent = Agent::config_builder().timeout_global(Some(CALL_TIMEOUT)).http_status_as_error(false).build().into();
         Self { agent, url, tokens, signals: Mutex::new(receiver), stop }
     }
 

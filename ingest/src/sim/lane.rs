@@ -182,8 +182,7 @@ impl Lane {
             return;
         }
         self.rest_between(800, 2_500).await;
-        let papers =
-            ReadMessage { card: visit.card.clone(), exit_permit: visit.exit_permit.clone(), ..self.blank() };
+        let papers = ReadMessage { card: visit.card.clone(), exit_permit: visit.exit_permit.clone(), ..self.blank() };
         self.report(papers).await;
     }
 
@@ -209,9 +208,7 @@ impl Lane {
                     elsewhere = lost_track(&decided, visit);
                     leave_at = match decided.verdict {
                         // The driver reads the sign and backs out.
-                        Verdict::Refuse => {
-                            patience.min(Clock::now() + Duration::from_millis(self.rng.random_range(3_500..7_000)))
-                        }
+                        Verdict::Refuse => patience.min(Clock::now() + Duration::from_millis(self.rng.random_range(3_500..7_000))),
                         Verdict::Open | Verdict::Hold => patience,
                     };
                 }
@@ -272,12 +269,7 @@ impl Lane {
     }
 }
 
-fn draw(
-    renderer: &Renderer,
-    scene: &SceneLook,
-    look: Option<&VehicleLook>,
-    progress: f64,
-) -> Result<Picture, RenderError> {
+fn draw(renderer: &Renderer, scene: &SceneLook, look: Option<&VehicleLook>, progress: f64) -> Result<Picture, RenderError> {
     let begun = std::time::Instant::now();
     let picture = match look {
         Some(look) => renderer.frame(look, scene, progress),

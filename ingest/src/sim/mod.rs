@@ -151,11 +151,7 @@ impl Counts {
 ///
 /// # Errors
 /// [`SimError`] when it cannot start; what fails later is counted and the traffic goes on.
-pub async fn run_simulation(
-    config: SimConfig,
-    port: Arc<dyn GatePort>,
-    mut stop: watch::Receiver<bool>,
-) -> Result<Summary, SimError> {
+pub async fn run_simulation(config: SimConfig, port: Arc<dyn GatePort>, mut stop: watch::Receiver<bool>) -> Result<Summary, SimError> {
     let renderer = Arc::new(Renderer::new()?);
     let site = DemoSite::new(config.lanes, clock::now());
     if config.write_registry {
@@ -206,11 +202,7 @@ pub async fn run_simulation(
 }
 
 /// Hands each signal to its lane, and decisions to the guard. Nobody waits for a slow lane.
-async fn dispatch(
-    port: Arc<dyn GatePort>,
-    routes: BTreeMap<String, mpsc::Sender<Signal>>,
-    guard: mpsc::Sender<Decided>,
-) {
+async fn dispatch(port: Arc<dyn GatePort>, routes: BTreeMap<String, mpsc::Sender<Signal>>, guard: mpsc::Sender<Decided>) {
     while let Some(signal) = port.next_signal().await {
         let Some(lane) = routes.get(signal.lane()) else { continue };
         if let Signal::Decided(decided) = &signal {

@@ -200,11 +200,7 @@ impl DemoSite {
                 let value = json!({"site": SITE, "profile": "LYG", "name": format!("{number}号检查站")});
                 all.push((Kind::Checkpoint, lane.checkpoint.clone(), value));
             }
-            let name = format!(
-                "{}{}通道",
-                if lane.freight { "货车" } else { "客车" },
-                if lane.entry { "进港" } else { "出港" }
-            );
+            let name = format!("{}{}通道", if lane.freight { "货车" } else { "客车" }, if lane.entry { "进港" } else { "出港" });
             let value = json!({
                 "checkpoint": lane.checkpoint,
                 "direction": if lane.entry { "ENTRY" } else { "EXIT" },
@@ -239,13 +235,8 @@ impl DemoSite {
 pub(super) fn make_up(role: Role, rng: &mut StdRng) -> Vehicle {
     const TRUCKS: &[(PlateKind, u32)] = &[(PlateKind::Yellow, 78), (PlateKind::GreenLarge, 12), (PlateKind::Blue, 10)];
     const CARS: &[(PlateKind, u32)] = &[(PlateKind::Blue, 66), (PlateKind::GreenSmall, 34)];
-    const GUESTS: &[(PlateKind, u32)] = &[
-        (PlateKind::Blue, 66),
-        (PlateKind::GreenSmall, 22),
-        (PlateKind::BlackHk, 5),
-        (PlateKind::Police, 4),
-        (PlateKind::Consular, 3),
-    ];
+    const GUESTS: &[(PlateKind, u32)] =
+        &[(PlateKind::Blue, 66), (PlateKind::GreenSmall, 22), (PlateKind::BlackHk, 5), (PlateKind::Police, 4), (PlateKind::Consular, 3)];
     const OFFICES: [&str; 10] = ["苏G", "苏G", "苏G", "苏G", "苏C", "苏H", "鲁L", "鲁Q", "皖L", "豫N"];
     let freight = match role {
         Role::Business | Role::Reception => false,
@@ -310,8 +301,7 @@ mod tests {
 
     #[test]
     fn the_lanes_are_those_of_the_contract() {
-        let lanes: Vec<_> =
-            DemoSite::new(4, noon()).lanes().iter().map(|l| (l.id.clone(), l.entry, l.freight)).collect();
+        let lanes: Vec<_> = DemoSite::new(4, noon()).lanes().iter().map(|l| (l.id.clone(), l.entry, l.freight)).collect();
         let lane = |n: usize, entry, freight| (format!("JCZ-1.L{n}"), entry, freight);
         assert_eq!(lanes, [lane(1, true, true), lane(2, false, true), lane(3, true, false), lane(4, false, false)]);
         assert_eq!(DemoSite::new(6, noon()).lanes()[5].id, "JCZ-2.L2");

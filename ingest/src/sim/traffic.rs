@@ -223,9 +223,7 @@ impl Traffic {
         let special = match fault {
             Some(Fault::Banned) => self.pick(|k| outside(k) && k.vehicle.banned),
             Some(Fault::Unknown) => Some(self.newcomer(Role::Unknown, freight)),
-            Some(Fault::CardUsedTwice) => {
-                self.pick(|k| outside(k) && role_of(k) == Role::SingleCard && k.used_card.is_some())
-            }
+            Some(Fault::CardUsedTwice) => self.pick(|k| outside(k) && role_of(k) == Role::SingleCard && k.used_card.is_some()),
             Some(Fault::ExpiredCard) => self.pick(|k| outside(k) && role_of(k) == Role::SingleCard && !k.vehicle.banned),
             Some(Fault::WrongCard | Fault::NoCard) => {
                 self.pick(|k| outside(k) && matches!(role_of(k), Role::SingleCard | Role::LongCard) && !k.vehicle.banned)
@@ -237,10 +235,7 @@ impl Traffic {
             Some(Fault::ReceptionExpired) if !freight => Some(self.newcomer(Role::Reception, freight)),
             _ => None,
         };
-        let needs_somebody = !matches!(
-            fault,
-            None | Some(Fault::WrongLane | Fault::OtherColour | Fault::DirtyPlate | Fault::Inspection)
-        );
+        let needs_somebody = !matches!(fault, None | Some(Fault::WrongLane | Fault::OtherColour | Fault::DirtyPlate | Fault::Inspection));
         match special {
             Some(i) => (i, fault),
             None => (self.anybody(freight), fault.filter(|_| !needs_somebody)),
@@ -253,7 +248,8 @@ impl Traffic {
         if self.rng.random_bool(share) {
             return self.newcomer(visitor, freight);
         }
-        let lawful = |k: &Known| k.place == Place::Outside && k.vehicle.freight() == freight && !k.vehicle.banned && k.vehicle.category.is_some();
+        let lawful =
+            |k: &Known| k.place == Place::Outside && k.vehicle.freight() == freight && !k.vehicle.banned && k.vehicle.category.is_some();
         match self.pick(lawful) {
             Some(i) => i,
             None => self.newcomer(visitor, freight),
@@ -307,10 +303,7 @@ impl Traffic {
             stale.push((kind, id.to_owned()));
             records.push((kind, id.to_owned(), Some(value)));
         };
-        let production = matches!(
-            vehicle.role,
-            Role::LongCard | Role::SingleCard | Role::Container | Role::Resident | Role::ShortHaul
-        );
+        let production = matches!(vehicle.role, Role::LongCard | Role::SingleCard | Role::Container | Role::Resident | Role::ShortHaul);
         let cargo_in = laden.then_some(cargo);
         known.cargo_out = (production && !laden).then_some(cargo);
         if (production && fault != Some(Fault::TaskMissing)) || vehicle.role == Role::AuxSingle {
@@ -396,13 +389,8 @@ impl Traffic {
     }
 
     fn someone_elses_card(&mut self, i: usize) -> Option<String> {
-        let cards: Vec<String> = self
-            .known
-            .iter()
-            .enumerate()
-            .filter(|(j, _)| *j != i)
-            .filter_map(|(_, k)| k.vehicle.long_card.clone())
-            .collect();
+        let cards: Vec<String> =
+            self.known.iter().enumerate().filter(|(j, _)| *j != i).filter_map(|(_, k)| k.vehicle.long_card.clone()).collect();
         cards.choose(&mut self.rng).cloned()
     }
 
@@ -431,10 +419,7 @@ impl Traffic {
         let known = self.known.get_mut(i)?;
         known.place = Place::AtLane;
         let vehicle = known.vehicle.clone();
-        let production = matches!(
-            vehicle.role,
-            Role::LongCard | Role::SingleCard | Role::Container | Role::Resident | Role::ShortHaul
-        );
+        let production = matches!(vehicle.role, Role::LongCard | Role::SingleCard | Role::Container | Role::Resident | Role::ShortHaul);
         let auxiliary = matches!(vehicle.role, Role::AuxLong | Role::AuxSingle);
         let mut records: Vec<RecordChange> = Vec::new();
         let mut write = |kind: Kind, id: &str, value: Value| {
@@ -489,13 +474,7 @@ impl Visit {
     fn nobody(lane: &LaneSpec) -> Self {
         Self {
             lane: lane.id.clone(),
-            look: VehicleLook {
-                body: super::render::Body::Car,
-                plate: String::new(),
-                plate_kind: PlateKind::Blue,
-                dirt: 0.0,
-                seed: 0,
-            },
+            look: VehicleLook { body: super::render::Body::Car, plate: String::new(), plate_kind: PlateKind::Blue, dirt: 0.0, seed: 0 },
             plate: String::new(),
             card: None,
             exit_permit: None,

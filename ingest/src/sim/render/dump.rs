@@ -31,7 +31,11 @@ const KINDS: [(PlateKind, u32); 12] = [
 fn body_for(kind: PlateKind, rng: &mut StdRng) -> Body {
     match kind {
         PlateKind::Yellow | PlateKind::GreenLarge | PlateKind::Agricultural => {
-            if rng.random_bool(0.5) { Body::Truck } else { Body::ContainerTruck }
+            if rng.random_bool(0.5) {
+                Body::Truck
+            } else {
+                Body::ContainerTruck
+            }
         }
         PlateKind::YellowTwoLine => Body::TrailerRear,
         PlateKind::BlackHk | PlateKind::BlackMacao if rng.random_bool(0.5) => Body::ContainerTruck,

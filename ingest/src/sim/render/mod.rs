@@ -96,13 +96,7 @@ impl Renderer {
         Ok(Picture { jpeg, corners: Some(corners) })
     }
 
-    fn place_plate(
-        &self,
-        canvas: &mut Mat,
-        look: &VehicleLook,
-        corners: &Corners,
-        scene: &SceneLook,
-    ) -> Result<(), RenderError> {
+    fn place_plate(&self, canvas: &mut Mat, look: &VehicleLook, corners: &Corners, scene: &SceneLook) -> Result<(), RenderError> {
         let flat = self.art.draw(look.plate_kind, &look.plate, look.dirt, look.seed)?;
         // Bring the flat plate near its size in the frame first: warping alone would alias.
         let wide = (corners[1][0] - corners[0][0]).abs().max(8.0) * 1.3;
@@ -114,12 +108,7 @@ impl Renderer {
         let mut lit = Mat::default();
         near.convert_to(&mut lit, core::CV_8UC3, light, 0.0)?;
         let (w, h) = (lit.cols() as f32, lit.rows() as f32);
-        let from = Vector::from_slice(&[
-            Point2f::new(0.0, 0.0),
-            Point2f::new(w, 0.0),
-            Point2f::new(w, h),
-            Point2f::new(0.0, h),
-        ]);
+        let from = Vector::from_slice(&[Point2f::new(0.0, 0.0), Point2f::new(w, 0.0), Point2f::new(w, h), Point2f::new(0.0, h)]);
         let to: Vector<Point2f> = corners.iter().map(|c| Point2f::new(c[0] as f32, c[1] as f32)).collect();
         let matrix = imgproc::get_perspective_transform(&from, &to, core::DECOMP_LU)?;
         imgproc::warp_perspective(

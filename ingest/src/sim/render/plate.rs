@@ -154,8 +154,7 @@ impl Pixels {
     }
 
     fn into_mat(self) -> Result<Mat, RenderError> {
-        let bytes: Vec<Vec3b> =
-            self.data.iter().map(|c| Vec3b::from(c.map(|v| v.clamp(0.0, 255.0) as u8))).collect();
+        let bytes: Vec<Vec3b> = self.data.iter().map(|c| Vec3b::from(c.map(|v| v.clamp(0.0, 255.0) as u8))).collect();
         let flat = Mat::from_slice(&bytes)?;
         Ok(flat.reshape(3, self.h)?.try_clone()?)
     }
@@ -180,9 +179,7 @@ fn colours(kind: PlateKind) -> (Bgr, Bgr) {
         PlateKind::Yellow | PlateKind::YellowTwoLine | PlateKind::Learner => ([24.0, 184.0, 242.0], INK),
         PlateKind::GreenSmall => ([120.0, 200.0, 70.0], INK),
         PlateKind::GreenLarge => ([110.0, 195.0, 60.0], INK),
-        PlateKind::BlackHk | PlateKind::BlackMacao | PlateKind::Embassy | PlateKind::Consular => {
-            ([22.0, 18.0, 18.0], WHITE)
-        }
+        PlateKind::BlackHk | PlateKind::BlackMacao | PlateKind::Embassy | PlateKind::Consular => ([22.0, 18.0, 18.0], WHITE),
         PlateKind::Police | PlateKind::Temporary => ([240.0, 240.0, 240.0], INK),
         PlateKind::Agricultural => ([60.0, 105.0, 10.0], WHITE),
     }

@@ -68,8 +68,7 @@ pub(super) fn backdrop(look: &SceneLook) -> opencv::Result<Mat> {
 
 /// Containers and a gantry crane on the horizon.
 fn stacks(canvas: &mut Mat, rng: &mut StdRng, light: f64) -> opencv::Result<()> {
-    const COLOURS: [Bgr; 5] =
-        [[60.0, 60.0, 150.0], [140.0, 90.0, 40.0], [70.0, 120.0, 70.0], [60.0, 130.0, 190.0], [150.0, 150.0, 150.0]];
+    const COLOURS: [Bgr; 5] = [[60.0, 60.0, 150.0], [140.0, 90.0, 40.0], [70.0, 120.0, 70.0], [60.0, 130.0, 190.0], [150.0, 150.0, 150.0]];
     let crane = rng.random_range(100.0..1100.0);
     let steel = shade([150.0, 110.0, 70.0], light);
     for leg in [0.0, 90.0] {

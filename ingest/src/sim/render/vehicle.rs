@@ -112,8 +112,7 @@ fn block(canvas: &mut Mat, pose: &Pose, x: (f64, f64), up: (f64, f64), c: Bgr) -
 
 /// A filled trapezium: half widths below and above.
 fn taper(canvas: &mut Mat, pose: &Pose, half: (f64, f64), up: (f64, f64), c: Bgr) -> opencv::Result<()> {
-    let points =
-        [pose.px(-half.0, up.0), pose.px(half.0, up.0), pose.px(half.1, up.1), pose.px(-half.1, up.1)];
+    let points = [pose.px(-half.0, up.0), pose.px(half.0, up.0), pose.px(half.1, up.1), pose.px(-half.1, up.1)];
     polygon(canvas, &points, c)
 }
 
@@ -183,14 +182,7 @@ fn glass(canvas: &mut Mat, pose: &Pose, half: (f64, f64), up: (f64, f64), light:
     Ok(())
 }
 
-fn truck(
-    canvas: &mut Mat,
-    look: &VehicleLook,
-    pose: &Pose,
-    paint: Bgr,
-    light: f64,
-    rng: &mut StdRng,
-) -> opencv::Result<()> {
+fn truck(canvas: &mut Mat, look: &VehicleLook, pose: &Pose, paint: Bgr, light: f64, rng: &mut StdRng) -> opencv::Result<()> {
     const BOXES: [Bgr; 4] = [[60.0, 60.0, 150.0], [140.0, 90.0, 40.0], [60.0, 120.0, 60.0], [150.0, 150.0, 155.0]];
     let load = shade(BOXES.get(rng.random_range(0..BOXES.len())).copied().unwrap_or([120.0; 3]), light);
     if look.body == Body::ContainerTruck {
