@@ -214,7 +214,7 @@ impl Queries {
     /// After a failed read: names and puts aside the files that do not read back. Answers how many.
     pub async fn mend(&self) -> usize {
         let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || store.verify(true)).await.unwrap_or(0)
+        tokio::task::spawn_blocking(move || store.verify()).await.unwrap_or(0)
     }
 }
 

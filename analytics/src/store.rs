@@ -142,6 +142,8 @@ pub struct Store {
     progress: Mutex<Progress>,
     /// Held during a flush or a merge, so that there is one at a time.
     disk: Mutex<()>,
+    /// False: opened to ask only, and nothing in the folder is changed.
+    writable: bool,
 }
 
 impl Store {
@@ -160,7 +162,7 @@ impl Store {
             .filter(|(_, part)| durable.sites.get(&part.site).is_none_or(|s| part.last > s.seq))
             .collect();
         let progress = Progress { taken: durable.clone(), ahead, frozen: None, durable };
-        Ok(Self::new(folder, files, progress))
+        Ok(Self::new(folder, files, progress, true))
     }
 
     /// Opens the folder only to read what is there.
@@ -171,12 +173,12 @@ impl Store {
         let folder = Folder::open(dir)?;
         let files = folder.files(false)?;
         let durable = read_position(&folder);
-        Ok(Self::new(folder, files, Progress { taken: durable.clone(), durable, ..Progress::default() }))
+        Ok(Self::new(folder, files, Progress { taken: durable.clone(), durable, ..Progress::default() }, false))
     }
 
-    fn new(folder: Folder, files: Vec<Vec<Arc<DataFile>>>, progress: Progress) -> Self {
+    fn new(folder: Folder, files: Vec<Vec<Arc<DataFile>>>, progress: Progress, writable: bool) -> Self {
         let state = State { files: files.into_iter().map(Arc::new).collect(), ..State::default() };
-        let store = Self { folder, state: RwLock::new(state), progress: Mutex::new(progress), disk: Mutex::new(()) };
+        let store = Self { folder, state: RwLock::new(state), progress: Mutex::new(progress), disk: Mutex::new(()), writable };
         store.gauges();
         store
     }
@@ -301,6 +303,9 @@ impl Store {
     /// [`AnalyticsError::Io`] (a full disk, …), [`AnalyticsError::Parquet`].
     pub fn flush(&self) -> Result<()> {
         let _one = self.disk.lock();
+        if !self.has_unwritten() {
+            return Ok(());
+        }
         let started = std::time::Instant::now();
         let position = self.freeze();
         let files = self.write_frozen()?;
@@ -393,15 +398,15 @@ impl Store {
         }
     }
 
-    /// Reads every file whole; those that don't read back are named, put aside and left out.
-    /// Answers how many.
-    pub fn verify(&self, mend: bool) -> usize {
+    /// Reads every file whole; those that don't read back are named, left out and, where the folder
+    /// is open to write, put aside. Answers how many.
+    pub fn verify(&self) -> usize {
         let snapshot = self.snapshot();
         let mut bad = 0;
         for (table, file) in snapshot.files() {
             if let Err(e) = crate::files::read_all(file) {
                 bad += 1;
-                self.folder.set_aside(&file.path, &e, mend);
+                self.folder.set_aside(&file.path, &e, self.writable);
                 self.replace(table, std::slice::from_ref(file), None);
             }
         }
