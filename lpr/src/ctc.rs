@@ -53,8 +53,7 @@ impl Columns {
 #[must_use]
 pub fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut values: Vec<f64> =
-        logits.iter().map(|v| (f64::from(v - top) / temperature).exp()).collect();
+    let mut values: Vec<f64> = logits.iter().map(|v| (f64::from(v - top) / temperature).exp()).collect();
     let sum: f64 = values.iter().sum();
     if sum.is_finite() && sum > 0.0 {
         values.iter_mut().for_each(|v| *v /= sum);
@@ -123,21 +122,10 @@ impl Prefix {
 /// `kinds`: the network's distribution over the grammar's kinds; `allowed`: which of them the
 /// crop's layout (one line or two) can be.
 #[must_use]
-pub fn decode(
-    columns: &Columns,
-    kinds: &[f64],
-    grammar: &Grammar,
-    allowed: &[bool],
-) -> Option<Decoded> {
-    let considered: Vec<bool> =
-        kinds.iter().zip(allowed).map(|(p, allowed)| *allowed && *p >= KIND_FLOOR).collect();
+pub fn decode(columns: &Columns, kinds: &[f64], grammar: &Grammar, allowed: &[bool]) -> Option<Decoded> {
+    let considered: Vec<bool> = kinds.iter().zip(allowed).map(|(p, allowed)| *allowed && *p >= KIND_FLOOR).collect();
     let beam = search(columns, grammar, &considered);
-    let fits = |p: &Prefix| -> Vec<usize> {
-        grammar
-            .complete(p.at)
-            .filter(|k| considered.get(*k).copied().unwrap_or(false))
-            .collect()
-    };
+    let fits = |p: &Prefix| -> Vec<usize> { grammar.complete(p.at).filter(|k| considered.get(*k).copied().unwrap_or(false)).collect() };
     let of = |k: &usize| kinds.get(*k).copied().unwrap_or(0.0);
     let (score, prefix, fitting) = beam
         .iter()
@@ -162,13 +150,7 @@ pub fn decode(
 
 /// Prefix beam search over the texts the grammar allows.
 fn search(columns: &Columns, grammar: &Grammar, allowed: &[bool]) -> Vec<Prefix> {
-    let mut beam = vec![Prefix {
-        text: [0; CHARACTERS_MAX],
-        at: grammar.start(allowed),
-        length: 0,
-        blank: 1.0,
-        character: 0.0,
-    }];
+    let mut beam = vec![Prefix { text: [0; CHARACTERS_MAX], at: grammar.start(allowed), length: 0, blank: 1.0, character: 0.0 }];
     let mut next: Vec<Prefix> = Vec::new();
     for column in columns.iter() {
         let of = |index: usize| column.get(index).copied().unwrap_or(0.0);
@@ -209,13 +191,8 @@ fn search(columns: &Columns, grammar: &Grammar, allowed: &[bool]) -> Vec<Prefix>
 
 /// The characters worth following in a column.
 fn followed(column: &[f64]) -> Vec<u8> {
-    let mut best: Vec<(u8, f64)> = column
-        .iter()
-        .enumerate()
-        .skip(1)
-        .filter(|(_, p)| **p >= FLOOR)
-        .filter_map(|(i, p)| Some((u8::try_from(i).ok()?, *p)))
-        .collect();
+    let mut best: Vec<(u8, f64)> =
+        column.iter().enumerate().skip(1).filter(|(_, p)| **p >= FLOOR).filter_map(|(i, p)| Some((u8::try_from(i).ok()?, *p))).collect();
     best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     best.truncate(FOLLOWED_MAX);
     best.into_iter().map(|(i, _)| i).collect()
@@ -269,11 +246,7 @@ fn probability(columns: &Columns, text: &[u8]) -> f64 {
 }
 
 /// For each character its share against every other character (and none) at its place.
-fn confidences(
-    columns: &Columns,
-    text: &[u8],
-    lawful: impl Fn(&[u8]) -> bool,
-) -> Vec<DecodedCharacter> {
+fn confidences(columns: &Columns, text: &[u8], lawful: impl Fn(&[u8]) -> bool) -> Vec<DecodedCharacter> {
     let mut out = Vec::with_capacity(text.len());
     let mut changed = text.to_vec();
     for (i, own) in text.iter().enumerate() {
@@ -292,14 +265,16 @@ fn confidences(
             }
             sum
         };
-        let weights: Vec<f64> = (0..columns.classes)
-            .map(|c| if c == 0 { 0.0 } else { u8::try_from(c).map_or(0.0, weight) })
-            .collect();
+        let weights: Vec<f64> = (0..columns.classes).map(|c| if c == 0 { 0.0 } else { u8::try_from(c).map_or(0.0, weight) }).collect();
         let without: Vec<u8> = left.iter().chain(right).copied().collect();
         let all: f64 = weights.iter().sum::<f64>() + probability(columns, &without);
         let share = |c: u8| {
             let w = weights.get(usize::from(c)).copied().unwrap_or(0.0);
-            if all > 0.0 { w / all } else { 0.0 }
+            if all > 0.0 {
+                w / all
+            } else {
+                0.0
+            }
         };
         let mut alternatives: Vec<(u8, f64)> = (1..columns.classes)
             .filter_map(|c| u8::try_from(c).ok())

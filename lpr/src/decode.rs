@@ -5,9 +5,7 @@
 //! is all that finding a plate in a large frame needs.
 
 use opencv::core::{Mat, MatTraitConst, Vec3b};
-use opencv::imgcodecs::{
-    imdecode, IMREAD_COLOR, IMREAD_REDUCED_COLOR_2, IMREAD_REDUCED_COLOR_4, IMREAD_REDUCED_COLOR_8,
-};
+use opencv::imgcodecs::{imdecode, IMREAD_COLOR, IMREAD_REDUCED_COLOR_2, IMREAD_REDUCED_COLOR_4, IMREAD_REDUCED_COLOR_8};
 
 use crate::sniff::{sniff, DecodeError, ImageFormat, ImageInfo};
 
@@ -111,14 +109,13 @@ fn short(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use opencv::core::{Scalar, Vector, VectorToVec, CV_16UC1, CV_8UC1, CV_8UC3, CV_8UC4};
     use opencv::imgcodecs::{imencode, imencode_def};
 
     fn picture(width: i32, height: i32, typ: i32) -> Mat {
-        let mut m =
-            Mat::new_rows_cols_with_default(height, width, typ, Scalar::new(30.0, 90.0, 200.0, 255.0)).unwrap();
+        let mut m = Mat::new_rows_cols_with_default(height, width, typ, Scalar::new(30.0, 90.0, 200.0, 255.0)).unwrap();
         // A mark in the upper left corner, to see how the picture stands.
         let mut corner = Mat::roi_mut(&mut m, opencv::core::Rect::new(0, 0, width / 4, height / 4)).unwrap();
         opencv::core::MatTrait::set_to_def(&mut corner, &Scalar::all(0.0)).unwrap();
@@ -133,7 +130,7 @@ mod tests {
     }
 
     /// Puts an EXIF block with this orientation behind a JPEG's first marker.
-    fn turned(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    pub(crate) fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
         let mut tiff = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         tiff.push(orientation);
         tiff.extend([0; 6]);
@@ -150,10 +147,9 @@ mod tests {
 
     #[test]
     fn decodes_every_depth_and_colour() {
-        for (ext, typ) in [
-            (".jpg", CV_8UC3), (".jpg", CV_8UC1), (".png", CV_8UC3), (".png", CV_8UC1),
-            (".png", CV_8UC4), (".png", CV_16UC1),
-        ] {
+        for (ext, typ) in
+            [(".jpg", CV_8UC3), (".jpg", CV_8UC1), (".png", CV_8UC3), (".png", CV_8UC1), (".png", CV_8UC4), (".png", CV_16UC1)]
+        {
             let bytes = encoded(ext, &picture(64, 48, typ));
             let pixels = Picture::new(&bytes).unwrap().decode(1).unwrap();
             assert_eq!((pixels.width(), pixels.height(), pixels.is_full()), (64, 48, true), "{ext} {typ}");
@@ -168,7 +164,7 @@ mod tests {
         let half = p.decode(2).unwrap();
         assert_eq!((half.width(), half.height(), half.scale), (320, 240, [2.0, 2.0]));
         assert!(dark(&half, 5, 5) && !dark(&half, 315, 5));
-        let jpeg = turned(&jpeg, 6);
+        let jpeg = with_orientation(&jpeg, 6);
         let p = Picture::new(&jpeg).unwrap();
         assert_eq!(p.size(), (480, 640));
         for reduction in [1, 4] {

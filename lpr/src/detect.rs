@@ -38,11 +38,7 @@ pub struct Detection {
 }
 
 /// Finds the plates in a picture, or in a part of it (pixels of `pixels`).
-pub(crate) fn detect(
-    models: &Models,
-    pixels: &Pixels,
-    part: Option<Rect>,
-) -> Result<Vec<Detection>, LprError> {
+pub(crate) fn detect(models: &Models, pixels: &Pixels, part: Option<Rect>) -> Result<Vec<Detection>, LprError> {
     let shape = &models.detector_shape;
     let part = part.unwrap_or_else(|| Rect::new(0, 0, pixels.width(), pixels.height()));
     let view = Mat::roi(&pixels.mat, part)?;
@@ -51,22 +47,15 @@ pub(crate) fn detect(
     let mut found = peaks(&output, shape);
     for d in &mut found {
         // From the network's input to the part, to the pixels, to the whole picture.
-        d.corners = d.corners.map(|[x, y]| {
-            [
-                (x / scale[0] + f64::from(part.x)) * pixels.scale[0],
-                (y / scale[1] + f64::from(part.y)) * pixels.scale[1],
-            ]
-        });
+        d.corners = d
+            .corners
+            .map(|[x, y]| [(x / scale[0] + f64::from(part.x)) * pixels.scale[0], (y / scale[1] + f64::from(part.y)) * pixels.scale[1]]);
     }
     Ok(suppress(found))
 }
 
 /// Looks again at one plate, with it in the middle at a good size; `None` where it is lost.
-pub(crate) fn detect_closer(
-    models: &Models,
-    pixels: &Pixels,
-    found: &Detection,
-) -> Result<Option<Detection>, LprError> {
+pub(crate) fn detect_closer(models: &Models, pixels: &Pixels, found: &Detection) -> Result<Option<Detection>, LprError> {
     let shape = &models.detector_shape;
     let own = found.corners.map(|[x, y]| [x / pixels.scale[0], y / pixels.scale[1]]);
     let factor = own.width().max(4.0) / shape.refine_width;
@@ -105,9 +94,7 @@ fn tiles(width: i32, height: i32, shape: &DetectorShape) -> Vec<Rect> {
         let n = if side >= whole { 1 } else { 2 };
         (0..n).map(move |i| if n == 1 { 0 } else { (whole - side) * i / (n - 1) })
     };
-    let mut out: Vec<Rect> = starts(height, h)
-        .flat_map(|y| starts(width, w).map(move |x| Rect::new(x, y, w, h)))
-        .collect();
+    let mut out: Vec<Rect> = starts(height, h).flat_map(|y| starts(width, w).map(move |x| Rect::new(x, y, w, h))).collect();
     out.truncate(TILES_MAX);
     out
 }
@@ -121,10 +108,7 @@ pub(crate) fn fitted(shape: &DetectorShape, w: f64, h: f64) -> (u32, u32) {
 
 /// The picture scaled by one factor to fit, at the top left, the rest grey; and the two factors
 /// as they came out after rounding.
-fn letterbox(
-    view: &(impl MatTraitConst + ToInputArray),
-    shape: &DetectorShape,
-) -> Result<(Vec<f32>, [f64; 2]), LprError> {
+fn letterbox(view: &(impl MatTraitConst + ToInputArray), shape: &DetectorShape) -> Result<(Vec<f32>, [f64; 2]), LprError> {
     let (w, h) = (f64::from(view.cols()), f64::from(view.rows()));
     let (fitted_w, fitted_h) = fitted(shape, w, h);
     let size = Size::new(fitted_w as i32, fitted_h as i32);
@@ -166,9 +150,8 @@ fn peaks(output: &[f32], shape: &DetectorShape) -> Vec<Detection> {
             if own.is_nan() || own < logit_min {
                 continue;
             }
-            let around = (row.saturating_sub(1)..=(row + 1).min(rows - 1)).flat_map(|r| {
-                (column.saturating_sub(1)..=(column + 1).min(columns - 1)).map(move |c| (r, c))
-            });
+            let around = (row.saturating_sub(1)..=(row + 1).min(rows - 1))
+                .flat_map(|r| (column.saturating_sub(1)..=(column + 1).min(columns - 1)).map(move |c| (r, c)));
             if around.clone().any(|(r, c)| best(r, c) > own) {
                 continue;
             }

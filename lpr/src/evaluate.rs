@@ -23,6 +23,8 @@ use crate::track::differing;
 
 /// Confidence from which a read would be acted on.
 const SURE: f64 = 0.9;
+/// A read that differs from the label in more characters is another plate's.
+const SAME_PLATE_MAX: usize = 3;
 /// Pictures within this size are cut-out plates, pixels.
 const CROP_MAX: (u32, u32) = (260, 110);
 /// The standard normal's 97.5th percentile, for 95 % intervals.
@@ -150,7 +152,11 @@ pub fn evaluate(recogniser: &Recogniser, set: &Path) -> Result<SetReport, LprErr
         let start = Instant::now();
         let read = load(&label.file).ok().map(|bytes| {
             let crop = sniff(&bytes).is_ok_and(|i| i.width <= CROP_MAX.0 && i.height <= CROP_MAX.1);
-            if crop { recogniser.read_crop(&bytes) } else { recogniser.read_picture(&bytes) }
+            if crop {
+                recogniser.read_crop(&bytes)
+            } else {
+                recogniser.read_picture(&bytes)
+            }
         });
         let plates = match read {
             Some(Ok(plates)) => plates,
@@ -185,9 +191,7 @@ fn count(report: &mut SetReport, label: &Label, plates: &[PlateReading]) {
     if !label.colour.is_empty() {
         report.by_colour.entry(label.colour.clone()).or_default().count(right);
     }
-    let split = |text: &str| -> (String, String) {
-        (text.chars().take(1).collect(), text.chars().skip(1).collect())
-    };
+    let split = |text: &str| -> (String, String) { (text.chars().take(1).collect(), text.chars().skip(1).collect()) };
     let (province, serial) = split(truth);
     let (read_province, read_serial) = nearest.map(|p| split(&p.text)).unwrap_or_default();
     report.province.count(province == read_province);
@@ -198,7 +202,8 @@ fn count(report: &mut SetReport, label: &Label, plates: &[PlateReading]) {
     let wrong = nearest.map_or(length, |p| (differing(&p.text, truth) as u64).min(length));
     report.character_errors.of += wrong;
     report.character_errors.all += length;
-    if let Some(p) = nearest {
+    // Beyond that it is another plate of the scene, rightly or wrongly read.
+    if let Some(p) = nearest.filter(|p| differing(&p.text, truth) <= SAME_PLATE_MAX) {
         if p.confidence >= SURE {
             report.sure_and_wrong.count(!right);
         }
@@ -225,8 +230,7 @@ fn labels(set: &Path) -> Result<Vec<Label>, LprError> {
         (parent.join("labels.tsv"), parent.to_owned(), format!("{name}/"))
     };
     let wrong = |reason: String| LprError::Labels { path: table.clone(), reason };
-    let text = std::fs::read_to_string(&table)
-        .map_err(|e| wrong(format!("{e}; a labelled folder has a labels.tsv in it or beside it")))?;
+    let text = std::fs::read_to_string(&table).map_err(|e| wrong(format!("{e}; a labelled folder has a labels.tsv in it or beside it")))?;
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or("").split('\t').collect();
     let column = |name: &str| header.iter().position(|h| *h == name);
@@ -245,8 +249,7 @@ fn labels(set: &Path) -> Result<Vec<Label>, LprError> {
         if name.is_empty() || text.is_empty() {
             return Err(wrong(format!("line {}: file or plate is missing", i + 2)));
         }
-        let numbers: Option<Vec<f64>> =
-            cell(mark).split_whitespace().map(|v| v.parse().ok()).collect();
+        let numbers: Option<Vec<f64>> = cell(mark).split_whitespace().map(|v| v.parse().ok()).collect();
         let mark = match numbers.as_deref() {
             Some([]) => None,
             Some([x0, y0, x1, y1]) => Some(Bounds { x0: *x0, y0: *y0, x1: *x1, y1: *y1 }),

@@ -86,11 +86,7 @@ pub fn read_line(recogniser: &Recogniser, path: &Path, crop: bool) -> ReadLine {
 ///
 /// # Errors
 /// [`LprError`] of the first picture that cannot be read.
-pub fn time_stages(
-    recogniser: &Recogniser,
-    pictures: &[Vec<u8>],
-    rounds: usize,
-) -> Result<Vec<Times>, LprError> {
+pub fn time_stages(recogniser: &Recogniser, pictures: &[Vec<u8>], rounds: usize) -> Result<Vec<Times>, LprError> {
     let mut out = Vec::with_capacity(pictures.len() * rounds);
     for _ in 0..rounds {
         for picture in pictures {
@@ -113,8 +109,7 @@ mod tests {
         }
         let lone = folder.path().join("notes.txt");
         let found = pictures(&[folder.path().to_owned(), lone.clone()]);
-        let names: Vec<_> =
-            found.iter().map(|p| p.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned()).collect();
+        let names: Vec<_> = found.iter().map(|p| p.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned()).collect();
         assert_eq!(names, ["a.png", "b/x.jpeg", "c.JPG", "notes.txt"]);
     }
 }

@@ -32,12 +32,7 @@ impl Quad {
     /// The smallest upright rectangle around it.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        let mut b = Bounds {
-            x0: f64::INFINITY,
-            y0: f64::INFINITY,
-            x1: f64::NEG_INFINITY,
-            y1: f64::NEG_INFINITY,
-        };
+        let mut b = Bounds { x0: f64::INFINITY, y0: f64::INFINITY, x1: f64::NEG_INFINITY, y1: f64::NEG_INFINITY };
         for [x, y] in self.0 {
             b = Bounds { x0: b.x0.min(x), y0: b.y0.min(y), x1: b.x1.max(x), y1: b.y1.max(y) };
         }
@@ -105,13 +100,7 @@ impl Bounds {
     /// Area of the overlap.
     #[must_use]
     pub fn overlap(&self, other: &Self) -> f64 {
-        Self {
-            x0: self.x0.max(other.x0),
-            y0: self.y0.max(other.y0),
-            x1: self.x1.min(other.x1),
-            y1: self.y1.min(other.y1),
-        }
-        .area()
+        Self { x0: self.x0.max(other.x0), y0: self.y0.max(other.y0), x1: self.x1.min(other.x1), y1: self.y1.min(other.y1) }.area()
     }
 
     /// Whether the point lies inside.
@@ -156,10 +145,7 @@ pub fn unit_to_quad(quad: &Quad) -> Option<Homography> {
 #[must_use]
 pub fn project(m: &Homography, [x, y]: Point) -> Point {
     let w = m[2][0] * x + m[2][1] * y + m[2][2];
-    [
-        (m[0][0] * x + m[0][1] * y + m[0][2]) / w,
-        (m[1][0] * x + m[1][1] * y + m[1][2]) / w,
-    ]
+    [(m[0][0] * x + m[0][1] * y + m[0][2]) / w, (m[1][0] * x + m[1][1] * y + m[1][2]) / w]
 }
 
 #[cfg(test)]

@@ -60,60 +60,21 @@ const PATTERNS: [Pattern; 14] = [
         slots: &[Province, Office, Alnum, Alnum, Alnum, Alnum, Alnum],
         kinds: &[PlateKind::Blue, PlateKind::Yellow, PlateKind::YellowTwoLine, PlateKind::Temporary],
     },
-    Pattern {
-        slots: &[Province, Office, Alnum, Alnum, Alnum, Alnum, Exact('挂')],
-        kinds: &[PlateKind::YellowTwoLine],
-    },
+    Pattern { slots: &[Province, Office, Alnum, Alnum, Alnum, Alnum, Exact('挂')], kinds: &[PlateKind::YellowTwoLine] },
     // Small new energy: a letter, then a digit or letter, then digits.
-    Pattern {
-        slots: &[Province, Office, Energy, Alnum, Digit, Digit, Digit, Digit],
-        kinds: &[PlateKind::GreenSmall],
-    },
-    Pattern {
-        slots: &[Province, Office, Digit, Digit, Digit, Digit, Digit, Energy],
-        kinds: &[PlateKind::GreenLarge],
-    },
-    Pattern {
-        slots: &[Exact('粤'), Exact('Z'), Alnum, Alnum, Alnum, Alnum, Exact('港')],
-        kinds: &[PlateKind::BlackHk],
-    },
-    Pattern {
-        slots: &[Exact('粤'), Exact('Z'), Alnum, Alnum, Alnum, Alnum, Exact('澳')],
-        kinds: &[PlateKind::BlackMacao],
-    },
-    Pattern {
-        slots: &[Exact('使'), Digit, Digit, Digit, Digit, Digit, Digit],
-        kinds: &[PlateKind::Embassy],
-    },
-    Pattern {
-        slots: &[Digit, Digit, Digit, Digit, Digit, Digit, Exact('使')],
-        kinds: &[PlateKind::Embassy],
-    },
-    Pattern {
-        slots: &[Province, Office, Digit, Digit, Digit, Digit, Exact('领')],
-        kinds: &[PlateKind::Consular],
-    },
-    Pattern {
-        slots: &[Province, Digit, Digit, Digit, Digit, Digit, Exact('领')],
-        kinds: &[PlateKind::Consular],
-    },
-    Pattern {
-        slots: &[Province, Office, Alnum, Alnum, Alnum, Alnum, Exact('警')],
-        kinds: &[PlateKind::Police],
-    },
-    Pattern {
-        slots: &[Province, Letter, Alnum, Alnum, Alnum, Alnum, Exact('学')],
-        kinds: &[PlateKind::Learner],
-    },
-    Pattern {
-        slots: &[Province, Digit, Digit, Alnum, Alnum, Alnum, Alnum, Alnum],
-        kinds: &[PlateKind::Agricultural],
-    },
+    Pattern { slots: &[Province, Office, Energy, Alnum, Digit, Digit, Digit, Digit], kinds: &[PlateKind::GreenSmall] },
+    Pattern { slots: &[Province, Office, Digit, Digit, Digit, Digit, Digit, Energy], kinds: &[PlateKind::GreenLarge] },
+    Pattern { slots: &[Exact('粤'), Exact('Z'), Alnum, Alnum, Alnum, Alnum, Exact('港')], kinds: &[PlateKind::BlackHk] },
+    Pattern { slots: &[Exact('粤'), Exact('Z'), Alnum, Alnum, Alnum, Alnum, Exact('澳')], kinds: &[PlateKind::BlackMacao] },
+    Pattern { slots: &[Exact('使'), Digit, Digit, Digit, Digit, Digit, Digit], kinds: &[PlateKind::Embassy] },
+    Pattern { slots: &[Digit, Digit, Digit, Digit, Digit, Digit, Exact('使')], kinds: &[PlateKind::Embassy] },
+    Pattern { slots: &[Province, Office, Digit, Digit, Digit, Digit, Exact('领')], kinds: &[PlateKind::Consular] },
+    Pattern { slots: &[Province, Digit, Digit, Digit, Digit, Digit, Exact('领')], kinds: &[PlateKind::Consular] },
+    Pattern { slots: &[Province, Office, Alnum, Alnum, Alnum, Alnum, Exact('警')], kinds: &[PlateKind::Police] },
+    Pattern { slots: &[Province, Letter, Alnum, Alnum, Alnum, Alnum, Exact('学')], kinds: &[PlateKind::Learner] },
+    Pattern { slots: &[Province, Digit, Digit, Alnum, Alnum, Alnum, Alnum, Alnum], kinds: &[PlateKind::Agricultural] },
     // Large learner plates stand on two lines.
-    Pattern {
-        slots: &[Province, Letter, Alnum, Alnum, Alnum, Alnum, Exact('学')],
-        kinds: &[PlateKind::YellowTwoLine],
-    },
+    Pattern { slots: &[Province, Letter, Alnum, Alnum, Alnum, Alnum, Exact('学')], kinds: &[PlateKind::YellowTwoLine] },
 ];
 
 /// Whether plates of this kind carry their text on two lines.
@@ -180,8 +141,7 @@ impl Grammar {
         let patterns = at.patterns & row.get(index)?;
         let letter = at.length >= 2 && self.letters.get(index).copied().unwrap_or(false);
         let letters = at.letters + u8::from(letter);
-        (patterns != 0 && letters <= SERIAL_LETTERS_MAX)
-            .then_some(Progress { patterns, length: at.length + 1, letters })
+        (patterns != 0 && letters <= SERIAL_LETTERS_MAX).then_some(Progress { patterns, length: at.length + 1, letters })
     }
 
     /// The kinds (places in the list given) for which the text is whole; each once.
@@ -190,9 +150,7 @@ impl Grammar {
         self.layouts
             .iter()
             .enumerate()
-            .filter(move |(p, (length, _))| {
-                at.patterns >> p & 1 == 1 && *length == usize::from(at.length)
-            })
+            .filter(move |(p, (length, _))| at.patterns >> p & 1 == 1 && *length == usize::from(at.length))
             .flat_map(|(_, (_, kinds))| kinds.iter().copied())
             .filter(move |k| {
                 let new = seen >> k & 1 == 0;
@@ -278,9 +236,22 @@ mod tests {
     #[test]
     fn nothing_unlawful_is_whole() {
         for text in [
-            "苏GI2345", "苏G1O345", "苏IA2345", "苏GABC45", "苏G1234", "苏G123456", "G12345苏",
-            "苏G123挂4", "京Z1234港", "粤A1234港", "苏G1警345", "使12345", "苏GDAB345", "苏GL12345",
-            "", "1234567",
+            "苏GI2345",
+            "苏G1O345",
+            "苏IA2345",
+            "苏GABC45",
+            "苏G1234",
+            "苏G123456",
+            "G12345苏",
+            "苏G123挂4",
+            "京Z1234港",
+            "粤A1234港",
+            "苏G1警345",
+            "使12345",
+            "苏GDAB345",
+            "苏GL12345",
+            "",
+            "1234567",
         ] {
             assert_eq!(kinds_of(text), vec![], "{text}");
         }

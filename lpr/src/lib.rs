@@ -18,6 +18,8 @@ pub mod files;
 pub mod geometry;
 pub mod grammar;
 pub mod models;
+#[cfg(test)]
+mod photographs;
 pub mod pipeline;
 pub mod reading;
 mod recognise;

@@ -111,8 +111,7 @@ pub(crate) struct RecogniserShape {
 }
 
 /// The channels the detector's output must have, in order.
-const CHANNELS: [&str; 10] =
-    ["one_line", "two_line", "tl_x", "tl_y", "tr_x", "tr_y", "br_x", "br_y", "bl_x", "bl_y"];
+const CHANNELS: [&str; 10] = ["one_line", "two_line", "tl_x", "tl_y", "tr_x", "tr_y", "br_x", "br_y", "bl_x", "bl_y"];
 
 /// Gives the content of a model's file.
 type ReadFile<'a> = dyn Fn(&Path) -> Result<Vec<u8>, LprError> + 'a;
@@ -160,14 +159,12 @@ impl Models {
     fn load_with(folder: &Path, read: &ReadFile<'_>) -> Result<Self, LprError> {
         let path = folder.join("manifest.json");
         let wrong = |reason: String| LprError::Manifest { path: path.clone(), reason };
-        let manifest: Manifest = serde_json::from_slice(&read(&path)?)
-            .map_err(|e| wrong(format!("not a manifest of models: {e}")))?;
+        let manifest: Manifest = serde_json::from_slice(&read(&path)?).map_err(|e| wrong(format!("not a manifest of models: {e}")))?;
         check(&manifest).map_err(wrong)?;
         let Manifest { detector: d, recogniser: r, one_line, two_line, .. } = manifest;
 
         let cells = [d.input[1] / d.stride, d.input[2] / d.stride];
-        let detector =
-            Network::load(folder, read, &d.file, &d.sha256, d.input, &[&[1, CHANNELS.len(), cells[0], cells[1]]])?;
+        let detector = Network::load(folder, read, &d.file, &d.sha256, d.input, &[&[1, CHANNELS.len(), cells[0], cells[1]]])?;
         let alphabet: Vec<char> = r.alphabet.chars().collect();
         let outputs: [&[usize]; 2] = [&[1, r.columns, alphabet.len()], &[1, r.kinds.len()]];
         let recogniser = Network::load(folder, read, &r.file, &r.sha256, r.input, &outputs)?;

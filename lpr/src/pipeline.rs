@@ -177,9 +177,7 @@ impl Recogniser {
         let whole = Quad::upright(0.0, 0.0, w, h);
         let aspect = w / h;
         let mut best = None;
-        for (two_line, possible) in
-            [(false, aspect >= ONE_LINE_ASPECT_MIN), (true, aspect <= TWO_LINE_ASPECT_MAX)]
-        {
+        for (two_line, possible) in [(false, aspect >= ONE_LINE_ASPECT_MIN), (true, aspect <= TWO_LINE_ASPECT_MAX)] {
             if possible {
                 best = better(best, read_at(&self.models, &self.model, &pixels, &whole, two_line, 1.0)?);
             }

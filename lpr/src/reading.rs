@@ -127,11 +127,7 @@ impl From<&PlateReading> for PlateLine {
             text: r.text.clone(),
             kind: r.kind,
             confidence: round(r.confidence),
-            characters: r
-                .characters
-                .iter()
-                .map(|c| CharacterLine { char: c.char, confidence: round(c.confidence) })
-                .collect(),
+            characters: r.characters.iter().map(|c| CharacterLine { char: c.char, confidence: round(c.confidence) }).collect(),
             corners: r.corners.map(|p| p.map(tenth)),
         }
     }

@@ -23,12 +23,7 @@ pub(crate) struct Scored {
 }
 
 /// Reads the plate of a detection, in the layout (or both) the detector holds possible.
-pub(crate) fn recognise(
-    models: &Models,
-    model: &Arc<str>,
-    pixels: &Pixels,
-    found: &Detection,
-) -> Result<Option<Scored>, LprError> {
+pub(crate) fn recognise(models: &Models, model: &Arc<str>, pixels: &Pixels, found: &Detection) -> Result<Option<Scored>, LprError> {
     let mut best: Option<Scored> = None;
     for (two_line, probability) in [(false, 1.0 - found.two_line), (true, found.two_line)] {
         if probability < LAYOUT_MIN {
@@ -67,14 +62,7 @@ pub(crate) fn read_at(
     Ok(decoded.and_then(|d| reading(models, model, &d, corners, crop.sharpness, detection)))
 }
 
-fn reading(
-    models: &Models,
-    model: &Arc<str>,
-    decoded: &Decoded,
-    corners: &Quad,
-    sharpness: f64,
-    detection: f64,
-) -> Option<Scored> {
+fn reading(models: &Models, model: &Arc<str>, decoded: &Decoded, corners: &Quad, sharpness: f64, detection: f64) -> Option<Scored> {
     let shape = &models.recogniser_shape;
     let char_of = |index: &u8| shape.alphabet.get(usize::from(*index)).copied();
     let characters: Vec<CharacterReading> = decoded

@@ -22,12 +22,7 @@ pub(crate) struct Crop {
 /// Cuts out the plate with these corners (pixels of the whole picture).
 ///
 /// `None` where the corners do not span a plate inside the picture.
-pub(crate) fn crop(
-    models: &Models,
-    pixels: &Pixels,
-    corners: &Quad,
-    two_line: bool,
-) -> Result<Option<Crop>, LprError> {
+pub(crate) fn crop(models: &Models, pixels: &Pixels, corners: &Quad, two_line: bool) -> Result<Option<Crop>, LprError> {
     let shape = &models.recogniser_shape;
     let layout = if two_line { &shape.two_line } else { &shape.one_line };
     let [sx, sy] = pixels.scale;
@@ -51,12 +46,7 @@ pub(crate) fn crop(
 }
 
 /// The recogniser's input for the plate between these corners of a view.
-fn planes(
-    shape: &RecogniserShape,
-    layout: &Layout,
-    view: &impl ToInputArray,
-    quad: &Quad,
-) -> Result<Option<Vec<f32>>, LprError> {
+fn planes(shape: &RecogniserShape, layout: &Layout, view: &impl ToInputArray, quad: &Quad) -> Result<Option<Vec<f32>>, LprError> {
     let Some(to_picture) = unit_to_quad(quad) else { return Ok(None) };
     let mut input = vec![0f32; 3 * shape.height * shape.width];
     for region in &layout.regions {
@@ -82,22 +72,10 @@ fn surroundings(pixels: &Pixels, quad: &Quad) -> Option<Rect> {
     (right - left >= 4 && bottom - top >= 2).then(|| Rect::new(left, top, right - left, bottom - top))
 }
 
-fn warp(
-    view: &impl ToInputArray,
-    to_picture: &Homography,
-    region: &Region,
-    height: usize,
-) -> Result<Mat, LprError> {
+fn warp(view: &impl ToInputArray, to_picture: &Homography, region: &Region, height: usize) -> Result<Mat, LprError> {
     // From the region's pixel index to the plate's fraction: x0 + (u + 0.5) / width * (x1 - x0).
-    let (dx, dy) = (
-        (region.x[1] - region.x[0]) / region.width as f64,
-        (region.y[1] - region.y[0]) / height as f64,
-    );
-    let to_plate: Homography = [
-        [dx, 0.0, region.x[0] + 0.5 * dx],
-        [0.0, dy, region.y[0] + 0.5 * dy],
-        [0.0, 0.0, 1.0],
-    ];
+    let (dx, dy) = ((region.x[1] - region.x[0]) / region.width as f64, (region.y[1] - region.y[0]) / height as f64);
+    let to_plate: Homography = [[dx, 0.0, region.x[0] + 0.5 * dx], [0.0, dy, region.y[0] + 0.5 * dy], [0.0, 0.0, 1.0]];
     let mut m = product(to_picture, &to_plate);
     // Continuous coordinates to OpenCV's, where a pixel's centre has a whole number.
     for i in 0..3 {
@@ -107,15 +85,7 @@ fn warp(
     let m = Mat::from_slice_2d(&m)?;
     let mut out = Mat::default();
     let size = Size::new(region.width as i32, height as i32);
-    warp_perspective(
-        view,
-        &mut out,
-        &m,
-        size,
-        INTER_LINEAR | WARP_INVERSE_MAP,
-        BORDER_REPLICATE,
-        Scalar::default(),
-    )?;
+    warp_perspective(view, &mut out, &m, size, INTER_LINEAR | WARP_INVERSE_MAP, BORDER_REPLICATE, Scalar::default())?;
     Ok(out)
 }
 
@@ -130,13 +100,7 @@ fn product(a: &Homography, b: &Homography) -> Homography {
 }
 
 /// Writes a BGR picture into RGB planes of `width` x `height`, from column `left` on.
-pub(crate) fn fill(
-    planes: &mut [f32],
-    part: &Mat,
-    left: usize,
-    width: usize,
-    height: usize,
-) -> Result<(), LprError> {
+pub(crate) fn fill(planes: &mut [f32], part: &Mat, left: usize, width: usize, height: usize) -> Result<(), LprError> {
     let (r, rest) = planes.split_at_mut(width * height);
     let (g, b) = rest.split_at_mut(width * height);
     for y in 0..part.rows().min(height as i32) {
@@ -156,11 +120,6 @@ fn sharpness(planes: &[f32], width: usize, height: usize) -> f64 {
     let n = green.len() as f64;
     let mean = green.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
     let contrast = (green.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt();
-    let steps: f64 = green
-        .chunks_exact(width)
-        .flat_map(|row| row.windows(2))
-        .map(|w| f64::from(w[1] - w[0]).abs())
-        .sum::<f64>()
-        / n;
+    let steps: f64 = green.chunks_exact(width).flat_map(|row| row.windows(2)).map(|w| f64::from(w[1] - w[0]).abs()).sum::<f64>() / n;
     (steps / (contrast + 8.0)).clamp(0.0, 1.0)
 }

@@ -202,9 +202,7 @@ fn jpeg(bytes: &[u8]) -> Result<ImageInfo, DecodeError> {
         }
     }
     match info {
-        Some((width, height)) if scans => {
-            Ok(ImageInfo { format: ImageFormat::Jpeg, width, height, orientation })
-        }
+        Some((width, height)) if scans => Ok(ImageInfo { format: ImageFormat::Jpeg, width, height, orientation }),
         _ => Err(DecodeError::Damaged("a JPEG without a picture in it")),
     }
 }
@@ -228,12 +226,8 @@ fn exif_orientation(tiff: &[u8]) -> Option<u8> {
         b"MM\0*" => false,
         _ => return None,
     };
-    let u16_at = |at: usize| {
-        be16(tiff, at).map(|v| if little { v.swap_bytes() } else { v })
-    };
-    let u32_at = |at: usize| {
-        be32(tiff, at).map(|v| if little { v.swap_bytes() } else { v })
-    };
+    let u16_at = |at: usize| be16(tiff, at).map(|v| if little { v.swap_bytes() } else { v });
+    let u32_at = |at: usize| be32(tiff, at).map(|v| if little { v.swap_bytes() } else { v });
     let directory = usize::try_from(u32_at(4)?).ok()?;
     let entries = usize::from(u16_at(directory)?);
     for i in 0..entries {
@@ -329,14 +323,8 @@ mod tests {
         assert_eq!(sniff(&[]), Err(DecodeError::Empty));
         assert_eq!(sniff(b"%PDF-1.4"), Err(DecodeError::NotAPicture(Some("a PDF"))));
         assert_eq!(sniff(b"hello"), Err(DecodeError::NotAPicture(None)));
-        assert_eq!(
-            sniff(&png_skeleton(20_000, 10_000)),
-            Err(DecodeError::TooLarge { width: 20_000, height: 10_000 })
-        );
-        assert_eq!(
-            sniff(&skeleton(30_000, 10, None)),
-            Err(DecodeError::TooLarge { width: 30_000, height: 10 })
-        );
+        assert_eq!(sniff(&png_skeleton(20_000, 10_000)), Err(DecodeError::TooLarge { width: 20_000, height: 10_000 }));
+        assert_eq!(sniff(&skeleton(30_000, 10, None)), Err(DecodeError::TooLarge { width: 30_000, height: 10 }));
         assert!(matches!(sniff(&skeleton(0, 10, None)), Err(DecodeError::Damaged(_))));
     }
 

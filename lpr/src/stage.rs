@@ -109,16 +109,8 @@ pub async fn run_with(
     telemetry::describe();
     let options = ConsumerOptions::new(config.group.clone(), &[topics::FRAMES], StartFrom::Earliest);
     let consumer = log.consumer(options).await?;
-    let mut stage = Stage {
-        log,
-        site_of,
-        shutdown: shutdown.clone(),
-        lanes: BTreeMap::new(),
-        partitions: BTreeMap::new(),
-        queued: 0,
-        turn: 0,
-        config,
-    };
+    let mut stage =
+        Stage { log, site_of, shutdown: shutdown.clone(), lanes: BTreeMap::new(), partitions: BTreeMap::new(), queued: 0, turn: 0, config };
     let mut works: JoinSet<Done> = JoinSet::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -284,11 +276,7 @@ impl Stage {
 
     /// The next frame to be recognised: of the lane that has waited longest for its turn.
     fn next(&mut self) -> Option<(String, Waiting)> {
-        let (name, lane) = self
-            .lanes
-            .iter_mut()
-            .filter(|(_, l)| !l.in_work && !l.queue.is_empty())
-            .min_by_key(|(_, l)| l.turn)?;
+        let (name, lane) = self.lanes.iter_mut().filter(|(_, l)| !l.in_work && !l.queue.is_empty()).min_by_key(|(_, l)| l.turn)?;
         let before = lane.queue.len();
         let skipped = thin(&mut lane.queue, lane.tracker.settled());
         for offset in &skipped {
@@ -370,10 +358,7 @@ impl Stage {
         if messages.is_empty() {
             return Ok(());
         }
-        let records = messages
-            .iter()
-            .map(|m| NewRecord::json(topics::READS, site.to_owned(), m))
-            .collect::<Result<Vec<_>, _>>()?;
+        let records = messages.iter().map(|m| NewRecord::json(topics::READS, site.to_owned(), m)).collect::<Result<Vec<_>, _>>()?;
         self.append(records).await?;
         for m in &messages {
             telemetry::read(m.plate_read.as_ref().and_then(|p| p.settled).unwrap_or(true));

@@ -232,11 +232,7 @@ impl LaneTracker {
                 self.drop_oldest();
             }
             let suffix = if i == 0 { String::new() } else { format!("/{i}") };
-            let behind = self
-                .parked
-                .iter()
-                .find(|(text, at)| *text == plate.text && !moved(at, &quad))
-                .map(|(_, at)| *at);
+            let behind = self.parked.iter().find(|(text, at)| *text == plate.text && !moved(at, &quad)).map(|(_, at)| *at);
             let mut track = Track {
                 id: format!("{}/{}{suffix}", self.lane, frame.frame_id),
                 place: frame.place,
@@ -287,11 +283,7 @@ impl LaneTracker {
             (Some((id, rank, corners)), Some((front, front_rank, front_corners, visible))) => {
                 // Another plate wins by standing clearly before the front one, or, while that is
                 // not seen, in its very place; and not by a single frame.
-                let wins = if visible {
-                    rank > front_rank + 0.05
-                } else {
-                    rank >= front_rank || near(&corners, &front_corners)
-                };
+                let wins = if visible { rank > front_rank + 0.05 } else { rank >= front_rank || near(&corners, &front_corners) };
                 let frames = self.count_before(&id, wins);
                 if wins && frames >= 2 {
                     if !visible {

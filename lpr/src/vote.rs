@@ -101,8 +101,7 @@ impl Votes {
     /// share of the votes that read something else there. `None` before the first vote.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        let (winner, text) =
-            self.texts.iter().max_by(|a, b| a.1.weight.total_cmp(&b.1.weight).then(b.0.cmp(a.0)))?;
+        let (winner, text) = self.texts.iter().max_by(|a, b| a.1.weight.total_cmp(&b.1.weight).then(b.0.cmp(a.0)))?;
         let length = text.surest.len();
         let characters: Vec<CharacterReading> = text
             .surest
@@ -121,7 +120,11 @@ impl Votes {
                 }
                 let all: f64 = votes.values().sum();
                 let share = |c: Option<char>| {
-                    if all > 0.0 { votes.get(&c).copied().unwrap_or(0.0) / all } else { 1.0 }
+                    if all > 0.0 {
+                        votes.get(&c).copied().unwrap_or(0.0) / all
+                    } else {
+                        1.0
+                    }
                 };
                 let confidence = surest.confidence * share(Some(surest.char));
                 let mut alternatives = surest.alternatives.clone();

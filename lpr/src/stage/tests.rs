@@ -2,15 +2,7 @@ use super::*;
 
 fn waiting(offset: u64, ms: i64) -> Waiting {
     Waiting {
-        record: Record {
-            topic: topics::FRAMES.into(),
-            partition: 0,
-            offset,
-            key: None,
-            value: None,
-            headers: vec![],
-            timestamp_ms: 0,
-        },
+        record: Record { topic: topics::FRAMES.into(), partition: 0, offset, key: None, value: None, headers: vec![], timestamp_ms: 0 },
         frame_id: format!("f{offset}"),
         at: Instant::from_millis(ms),
     }
@@ -124,8 +116,7 @@ mod on_a_log {
         log.append(frame("NOWHERE", 0, 0, "苏G12345@100")).await.unwrap();
         let done = || async {
             let settled = |m: &ReadMessage| m.plate_read.as_ref().unwrap().settled == Some(true);
-            reads(&log).await.iter().filter(|m| settled(m)).count() == 2
-                && all(&log, topics::REJECTED).await.len() == 2
+            reads(&log).await.iter().filter(|m| settled(m)).count() == 2 && all(&log, topics::REJECTED).await.len() == 2
         };
         run_until(&log, Arc::new(read), done).await;
         let reads = reads(&log).await;
@@ -177,9 +168,7 @@ mod on_a_log {
         for i in 1..4 {
             log.append(frame("JCZ-1.L1", i, 100 * i as i64, "苏G12345@100")).await.unwrap();
         }
-        let settled = || async {
-            reads(&log).await.iter().any(|m| m.plate_read.as_ref().unwrap().settled == Some(true))
-        };
+        let settled = || async { reads(&log).await.iter().any(|m| m.plate_read.as_ref().unwrap().settled == Some(true)) };
         run_until(&log, Arc::new(read), settled).await;
         let after = reads(&log).await;
         assert!(after.iter().all(|m| m.track_id == before[0].track_id));
@@ -207,9 +196,9 @@ mod on_a_log {
         });
         let done = || async {
             let reads = reads(&log).await;
-            ["JCZ-1.L1", "JCZ-1.L2"].iter().all(|lane| {
-                reads.iter().any(|m| m.lane == *lane && m.plate_read.as_ref().unwrap().settled == Some(true))
-            })
+            ["JCZ-1.L1", "JCZ-1.L2"]
+                .iter()
+                .all(|lane| reads.iter().any(|m| m.lane == *lane && m.plate_read.as_ref().unwrap().settled == Some(true)))
         };
         run_until(&log, reader, done).await;
         assert!(done().await);

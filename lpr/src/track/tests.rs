@@ -125,10 +125,7 @@ fn the_next_truck_at_the_same_place_is_a_new_track() {
     for i in 10..15 {
         out.extend(lane.see(i * 100, &[plate("鲁B7K018", 0.97, 410.0, 805.0, 190.0)]));
     }
-    assert_eq!(
-        said(&out),
-        own(&[("苏G12345", false), ("苏G12345", true), ("鲁B7K018", false), ("鲁B7K018", true)])
-    );
+    assert_eq!(said(&out), own(&[("苏G12345", false), ("苏G12345", true), ("鲁B7K018", false), ("鲁B7K018", true)]));
     assert_ne!(out[1].track_id, out[2].track_id);
 }
 
@@ -272,7 +269,8 @@ fn work_is_finished_up_to_the_first_vehicle_still_followed() {
 
 #[test]
 fn edit_distance() {
-    for (a, b, n) in [("", "", 0), ("苏G12345", "苏G12345", 0), ("苏G12345", "皖G12346", 2), ("苏G12345", "苏GD12345", 1), ("", "苏", 1)] {
+    for (a, b, n) in [("", "", 0), ("苏G12345", "苏G12345", 0), ("苏G12345", "皖G12346", 2), ("苏G12345", "苏GD12345", 1), ("", "苏", 1)]
+    {
         assert_eq!(differing(a, b), n, "{a} {b}");
         assert_eq!(differing(b, a), n);
     }
