@@ -10,4 +10,4 @@ mod run;
 mod tests;
 
 pub use format::{parse_file, Scenario, ScenarioError};
-pub use run::{run_file, run_scenario, Difference, Report};
+pub use run::{run_file, run_scenario, Difference, FieldDifference, Report};

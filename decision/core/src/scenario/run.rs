@@ -14,7 +14,14 @@ pub struct Difference {
     pub scenario: String,
     /// Its title.
     pub title: String,
-    /// Field of `then` that differs.
+    /// The fields of `then` that differ.
+    pub fields: Vec<FieldDifference>,
+}
+
+/// A field of `then` that came out otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldDifference {
+    /// Its name.
     pub field: &'static str,
     /// What the file expects.
     pub expected: String,
@@ -24,7 +31,12 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}: expected {}, got {}", self.scenario, self.title, self.field, self.expected, self.got)
+        write!(f, "{} ({})", self.scenario, self.title)?;
+        for (index, d) in self.fields.iter().enumerate() {
+            let mark = if index == 0 { ":" } else { ";" };
+            write!(f, "{mark} {}: expected {}, got {}", d.field, d.expected, d.got)?;
+        }
+        Ok(())
     }
 }
 
@@ -35,7 +47,7 @@ pub struct Report {
     pub passed: usize,
     /// Scenarios that did not, or could not be read.
     pub failed: usize,
-    /// Every field that differs, in the order of the file.
+    /// Scenarios that came out otherwise, in the order of the file.
     pub differences: Vec<Difference>,
     /// Scenarios that could not be read.
     pub invalid: Vec<ScenarioError>,
@@ -50,9 +62,9 @@ pub fn run_file(text: &str) -> Result<Report, ScenarioError> {
     for scenario in parse_file(text)? {
         let failed = match scenario {
             Ok(scenario) => {
-                let differences = run_scenario(&scenario);
-                let failed = !differences.is_empty();
-                report.differences.extend(differences);
+                let difference = run_scenario(&scenario);
+                let failed = difference.is_some();
+                report.differences.extend(difference);
                 failed
             }
             Err(error) => {
@@ -88,13 +100,13 @@ impl Scenario {
     }
 }
 
-/// Runs one scenario; empty if it comes out as it says.
-pub fn run_scenario(scenario: &Scenario) -> Vec<Difference> {
+/// Runs one scenario; none if it comes out as it says.
+pub fn run_scenario(scenario: &Scenario) -> Option<Difference> {
     let outcome = scenario.outcome();
-    let mut differences = Vec::new();
+    let mut fields = Vec::new();
     let mut compare = |field: &'static str, expected: String, got: String| {
         if expected != got {
-            differences.push(Difference { scenario: scenario.id.clone(), title: scenario.title.clone(), field, expected, got });
+            fields.push(FieldDifference { field, expected, got });
         }
     };
     let then = &scenario.then;
@@ -110,7 +122,10 @@ pub fn run_scenario(scenario: &Scenario) -> Vec<Difference> {
     if then.idempotent == Some(true) {
         compare("idempotent", "true".to_owned(), idempotent(scenario, &outcome).to_string());
     }
-    differences
+    if fields.is_empty() {
+        return None;
+    }
+    Some(Difference { scenario: scenario.id.clone(), title: scenario.title.clone(), fields })
 }
 
 /// The same event again gives the same decision, and the same passage changes nothing again.

@@ -76,6 +76,10 @@ fn the_same_id_twice_is_an_error_and_the_rest_still_runs() {
 #[test]
 fn a_scenario_that_comes_out_otherwise_says_what_was_expected_and_got() {
     let report = run_file(&altered("decision: OPEN", "decision: HOLD")).unwrap();
+    assert_eq!((report.differences.len(), report.failed), (1, 1));
     let difference = report.differences[0].to_string();
     assert!(difference.starts_with("S018 (") && difference.ends_with("decision: expected HOLD, got OPEN"), "{difference}");
+    let text = altered("decision: OPEN", "decision: HOLD").replace("LYG-4.4a\n    violations", "LYG-4.4b\n    violations");
+    let both = run_file(&text).unwrap().differences[0].to_string();
+    assert!(both.ends_with("got OPEN; reason_cites: expected [LYG-4.4b], got [LYG-4.4a]"), "one line a scenario: {both}");
 }
