@@ -1,6 +1,7 @@
 //! Kafka transactions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -14,6 +15,10 @@ use crate::api::{GroupHandle, GroupHandleInner, LogTransaction};
 use crate::error::{LogError, Result};
 use crate::record::{NewRecord, Position};
 
+/// A record counts as in flight a moment longer than its arrival is known.
+const SETTLE_WAIT: Duration = Duration::from_millis(1);
+const SETTLE_TRIES: u32 = 20;
+
 pub(super) struct KafkaTransaction {
     cluster: Arc<Cluster>,
     id: String,
@@ -25,16 +30,9 @@ pub(super) struct KafkaTransaction {
 impl KafkaTransaction {
     /// Takes the transactional id over; this fences off whoever held it.
     pub async fn begin(cluster: Arc<Cluster>, id: &str) -> Result<Self> {
-        let transaction = Self {
-            producer: producer(&cluster.config, Some(id))?,
-            cluster,
-            id: id.to_owned(),
-            open: None,
-        };
+        let transaction = Self { producer: producer(&cluster.config, Some(id))?, cluster, id: id.to_owned(), open: None };
         let timeout = transaction.cluster.config.timeout;
-        transaction
-            .blocking(move |producer| producer.init_transactions(timeout))
-            .await?;
+        transaction.blocking(move |producer| producer.init_transactions(timeout)).await?;
         Ok(transaction)
     }
 
@@ -43,9 +41,7 @@ impl KafkaTransaction {
         act: impl FnOnce(&FutureProducer<Context>) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T> {
         let producer = self.producer.clone();
-        let outcome = tokio::task::spawn_blocking(move || act(&producer))
-            .await
-            .map_err(|_| LogError::Closed)?;
+        let outcome = tokio::task::spawn_blocking(move || act(&producer)).await.map_err(|_| LogError::Closed)?;
         outcome.map_err(|e| self.error(&e))
     }
 
@@ -78,9 +74,7 @@ impl LogTransaction for KafkaTransaction {
         if self.open.is_some() {
             return Err(LogError::Invalid("a transaction has begun already".into()));
         }
-        self.producer
-            .begin_transaction()
-            .map_err(|e| self.error(&e))?;
+        self.producer.begin_transaction().map_err(|e| self.error(&e))?;
         self.open = Some(Vec::new());
         Ok(())
     }
@@ -88,11 +82,9 @@ impl LogTransaction for KafkaTransaction {
     async fn append(&mut self, record: NewRecord) -> Result<()> {
         self.is_open()?;
         self.cluster.check(&record).await?;
-        let delivery = send(&self.producer, &record).map_err(|e| {
-            match self.producer.client().fatal_error() {
-                Some(_) => self.error(&KafkaError::Canceled),
-                None => e,
-            }
+        let delivery = send(&self.producer, &record).map_err(|e| match self.producer.client().fatal_error() {
+            Some(_) => self.error(&KafkaError::Canceled),
+            None => e,
         })?;
         if let Some(sent) = &mut self.open {
             sent.push((record.topic, delivery));
@@ -107,12 +99,22 @@ impl LogTransaction for KafkaTransaction {
         };
         let (membership, offsets) = group.offsets(processed)?;
         let timeout = self.cluster.config.timeout;
-        self.blocking(move |p| p.send_offsets_to_transaction(&offsets, &membership, timeout))
-            .await
+        self.blocking(move |p| p.send_offsets_to_transaction(&offsets, &membership, timeout)).await
     }
 
     async fn commit(&mut self) -> Result<Vec<Position>> {
         self.is_open()?;
+        // The records first: with one still in flight librdkafka's commit waits in steps of 100 ms.
+        // What failed to arrive makes the commit fail, too.
+        let sent = self.open.as_mut().map(std::mem::take).unwrap_or_default();
+        let arrivals = sent.into_iter().map(|(topic, delivery)| async move { delivered(&topic, delivery).await });
+        let arrived = join_all(arrivals).await;
+        for _ in 0..SETTLE_TRIES {
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+            tokio::time::sleep(SETTLE_WAIT).await;
+        }
         let timeout = self.cluster.config.timeout;
         let outcome = self.blocking(move |p| p.commit_transaction(timeout)).await;
         if let Err(error) = outcome {
@@ -122,15 +124,8 @@ impl LogTransaction for KafkaTransaction {
             }
             return Err(error);
         }
-        let sent = self.open.take().unwrap_or_default();
-        let positions = sent
-            .into_iter()
-            .map(|(topic, delivery)| async move { delivered(&topic, delivery).await });
-        join_all(positions)
-            .await
-            .into_iter()
-            .map(|p| p.map_err(|e| self.error(&e)))
-            .collect()
+        self.open = None;
+        arrived.into_iter().map(|p| p.map_err(|e| self.error(&e))).collect()
     }
 
     async fn abort(&mut self) -> Result<()> {
