@@ -229,7 +229,7 @@ fn check(m: &Manifest) -> Result<(), String> {
         return Err(format!("detector.channels must be {}", CHANNELS.join(", ")));
     }
     let stride = m.detector.stride;
-    if stride == 0 || m.detector.input[1] % stride != 0 || m.detector.input[2] % stride != 0 {
+    if stride == 0 || m.detector.input[1..].iter().any(|side| !side.is_multiple_of(stride)) {
         return Err("detector.stride must divide the input's sides".into());
     }
     if m.detector.input[0] != 3 || m.recogniser.input[0] != 3 {

@@ -16,8 +16,8 @@ use crate::sniff::DecodeError;
 
 /// The folder of the photographs: `PORTGATE_SHARED`, or `../shared` beside the workspace.
 fn shared(set: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("PORTGATE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let root =
+        std::env::var_os("PORTGATE_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let folder = root.join("data").join(set);
     if !folder.is_dir() {
         println!("skipped: the photographs of {set} are not here (PORTGATE_SHARED)");

@@ -13,9 +13,9 @@ use crate::reading::PlateReading;
 use crate::recognise::{better, read_at, recognise, Scored};
 use crate::telemetry;
 
-/// A plate at least this wide (pixels of the reduced picture) is read there; a smaller one is
-/// worth decoding the picture at its full size.
-const WIDTH_ENOUGH_PX: f64 = 150.0;
+/// A plate at least this wide in a reduced picture is tried there first; if that read is not sure,
+/// or the plate smaller, the picture is decoded at its full size.
+const WIDTH_ENOUGH_PX: f64 = 84.0;
 /// A read at least this sure needs no closer look.
 const SURE: f64 = 0.9;
 /// Corners a cut-out plate may have that is not cut exactly: turned either way, closer, wider; in
@@ -83,6 +83,10 @@ impl Recogniser {
     /// A recogniser on these models that looks once.
     #[must_use]
     pub fn new(models: Arc<Models>) -> Self {
+        // The stage runs a frame per thread; OpenCV's own threads would only stand in their way.
+        if let Err(e) = opencv::core::set_num_threads(1) {
+            tracing::debug!(error = %e, "OpenCV keeps its threads");
+        }
         let model = models.id().into();
         Self { models, model, second_look: SecondLook::Never }
     }
@@ -130,17 +134,21 @@ impl Recogniser {
             }
             found = timed(&mut times.detect, || detect_tiles(&self.models, &pixels))?;
         }
-        if found.iter().any(|d| !wide_enough(d, &pixels)) {
-            pixels = timed(&mut times.decode, || picture.decode(1))?;
-        }
-
         let mut plates = Vec::with_capacity(found.len());
-        timed(&mut times.recognise, || {
-            for d in &found {
-                plates.extend(self.read_plate(&pixels, d)?);
+        for d in &found {
+            let enough = d.corners.width() / pixels.scale[0] >= WIDTH_ENOUGH_PX;
+            if !pixels.is_full() && enough {
+                let first = timed(&mut times.recognise, || recognise(&self.models, &self.model, &pixels, d))?;
+                if let Some(first) = first.filter(sure) {
+                    plates.push(first.reading);
+                    continue;
+                }
             }
-            Ok::<(), LprError>(())
-        })?;
+            if !pixels.is_full() {
+                pixels = timed(&mut times.decode, || picture.decode(1))?;
+            }
+            plates.extend(timed(&mut times.recognise, || self.read_plate(&pixels, d))?);
+        }
         plates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
 
         telemetry::stage("decode", times.decode);
@@ -195,11 +203,6 @@ impl Recogniser {
 
 fn sure(read: &Scored) -> bool {
     read.reading.confidence >= SURE
-}
-
-/// Whether the plate stands large enough in these pixels to be read there.
-fn wide_enough(d: &Detection, pixels: &Pixels) -> bool {
-    pixels.is_full() || d.corners.width() / pixels.scale[0] >= WIDTH_ENOUGH_PX
 }
 
 fn timed<T>(sum: &mut Duration, f: impl FnOnce() -> T) -> T {

@@ -78,9 +78,11 @@ fn warp(view: &impl ToInputArray, to_picture: &Homography, region: &Region, heig
     let to_plate: Homography = [[dx, 0.0, region.x[0] + 0.5 * dx], [0.0, dy, region.y[0] + 0.5 * dy], [0.0, 0.0, 1.0]];
     let mut m = product(to_picture, &to_plate);
     // Continuous coordinates to OpenCV's, where a pixel's centre has a whole number.
-    for i in 0..3 {
-        m[0][i] -= 0.5 * m[2][i];
-        m[1][i] -= 0.5 * m[2][i];
+    let last = m[2];
+    for row in m.iter_mut().take(2) {
+        for (cell, w) in row.iter_mut().zip(last) {
+            *cell -= 0.5 * w;
+        }
     }
     let m = Mat::from_slice_2d(&m)?;
     let mut out = Mat::default();

@@ -180,7 +180,7 @@ struct Done {
 
 fn recognise(read: &ReadFrame, lane: String, frame: Waiting) -> Done {
     let start = std::time::Instant::now();
-    let bytes = frame.record.value.clone().unwrap_or_else(Bytes::new);
+    let bytes = frame.record.value.clone().unwrap_or_default();
     // A library that panics on some picture costs that picture, not the lane.
     let result = catch_unwind(AssertUnwindSafe(|| read(&bytes)))
         .unwrap_or_else(|_| Err(LprError::Network("the recogniser panicked on this frame".into())));

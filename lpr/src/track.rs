@@ -351,7 +351,7 @@ impl Track {
         let firm = differing >= 3 && own.confidence.min(plate.confidence) >= 0.5;
         let fits = differing <= 1 || (near && !firm);
         let nearness = self.corners.bounds().iou(&quad.bounds());
-        fits.then(|| nearness - differing as f64)
+        fits.then_some(nearness - differing as f64)
     }
 
     /// Whether there is something to say, and whether it is settled.
