@@ -11,6 +11,7 @@ second look that refines the corners. `--failures` writes the names of the files
 """
 
 import argparse
+import collections
 import json
 import pathlib
 import time
@@ -141,14 +142,22 @@ class Score:
 
 
 def made(reader, path):
-    """Per kind on generated samples."""
+    """Per kind on generated samples, provinces apart, and which characters are taken for which."""
     d = np.load(path)
+    province, confused = Score("made-up plates, province"), collections.Counter()
     score = Score("made-up plates, normal and hard mixed")
     for image, labels, kind in zip(d["images"], d["labels"], d["kinds"]):
         name = spec.KINDS[kind]
         got = reader.crop(image, name in spec.TWO_LINE_KINDS)
-        score.add(got and got[0] == "".join(spec.ALPHABET[c] for c in labels if c), False, name, "")
+        want = "".join(spec.ALPHABET[c] for c in labels if c)
+        score.add(got and got[0] == want, False, name, "")
+        if want[0] in spec.PROVINCES:
+            province.add(got and got[0][0] == want[0], False, "", "")
+        if got and len(got[0]) == len(want):
+            confused.update(w + "→" + g for w, g in zip(want, got[0]) if w != g)
     score.show()
+    province.show()
+    print("most confused: " + ", ".join(f"{pair} {n}" for pair, n in confused.most_common(15)))
 
 
 def simulated_frames(reader, folder, again):

@@ -6,7 +6,7 @@
 #
 # DATA holds the public pictures and glyphs (see README.md); CACHE defaults to a folder in the
 # user's cache. THREADS (default: all cores) and EXTRA, passed to both trainers (such as
-# --all-folds), may be set.
+# --all-folds, or --sim DIR for the simulator's labelled frames), may be set.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 data=${1:?usage: train.sh DATA [CACHE]}
