@@ -60,14 +60,7 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// [`crate::LogError::OffsetOutOfRange`] below the retained offsets or beyond the end;
     /// a caller for whom the loss is acceptable starts again at [`PartitionRange::earliest`].
-    async fn read(
-        &self,
-        topic: &str,
-        partition: u32,
-        from_offset: u64,
-        max: usize,
-        wait: Duration,
-    ) -> Result<ReadBatch>;
+    async fn read(&self, topic: &str, partition: u32, from_offset: u64, max: usize, wait: Duration) -> Result<ReadBatch>;
 
     /// The offsets held by each partition of the topic, in the order of the partitions.
     ///
@@ -226,12 +219,7 @@ impl ConsumerOptions {
     /// A consumer of `topics` in `group`.
     #[must_use]
     pub fn new(group: impl Into<String>, topics: &[&str], start: StartFrom) -> Self {
-        Self {
-            group: group.into(),
-            topics: topics.iter().map(|t| (*t).to_owned()).collect(),
-            start,
-            listener: None,
-        }
+        Self { group: group.into(), topics: topics.iter().map(|t| (*t).to_owned()).collect(), start, listener: None }
     }
 
     /// Sets who is told of gained and lost partitions.
@@ -298,24 +286,12 @@ pub struct PartitionLag {
 
 impl PartitionLag {
     /// The lag, which also sets the gauge.
-    pub(crate) fn new(
-        group: &str,
-        topic: &str,
-        range: PartitionRange,
-        committed: Option<u64>,
-    ) -> Self {
-        let lag = range
-            .end
-            .saturating_sub(committed.unwrap_or(range.earliest).max(range.earliest));
+    pub(crate) fn new(group: &str, topic: &str, range: PartitionRange, committed: Option<u64>) -> Self {
+        let lag = range.end.saturating_sub(committed.unwrap_or(range.earliest).max(range.earliest));
         metrics::gauge!(telemetry::LAG_OFFSETS, "group" => group.to_owned(),
             "topic" => topic.to_owned(), "partition" => range.partition.to_string())
         .set(lag as f64);
-        Self {
-            partition: TopicPartition::new(topic, range.partition),
-            committed,
-            end: range.end,
-            lag,
-        }
+        Self { partition: TopicPartition::new(topic, range.partition), committed, end: range.end, lag }
     }
 }
 

@@ -121,9 +121,7 @@ impl LogError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::Unavailable(_) | Self::Timeout(_) | Self::MustAbort(_) => {
-                true
-            }
+            Self::Busy { .. } | Self::Unavailable(_) | Self::Timeout(_) | Self::MustAbort(_) => true,
             Self::UnknownTopic(_)
             | Self::UnknownPartition { .. }
             | Self::TopicMismatch { .. }

@@ -29,8 +29,8 @@ pub mod telemetry;
 pub mod topics;
 
 pub use api::{
-    Consumer, ConsumerOptions, GroupHandle, Health, Log, LogTransaction, PartitionLag,
-    PartitionRange, ReadBatch, RebalanceListener, StartFrom,
+    Consumer, ConsumerOptions, GroupHandle, Health, Log, LogTransaction, PartitionLag, PartitionRange, ReadBatch, RebalanceListener,
+    StartFrom,
 };
 pub use error::{LogError, Result};
 pub use partition::partition_for_key;

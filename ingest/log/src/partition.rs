@@ -4,9 +4,7 @@
 /// The partition of `key` in a topic of `partitions` partitions (0 where there are none).
 #[must_use]
 pub fn partition_for_key(key: &[u8], partitions: u32) -> u32 {
-    (murmur2(key) & 0x7fff_ffff)
-        .checked_rem(partitions)
-        .unwrap_or(0)
+    (murmur2(key) & 0x7fff_ffff).checked_rem(partitions).unwrap_or(0)
 }
 
 /// Murmur2, 32 bits, with Kafka's seed.
@@ -19,10 +17,7 @@ fn murmur2(data: &[u8]) -> u32 {
     let mut h: u32 = SEED ^ data.len() as u32;
     let mut words = data.chunks_exact(4);
     for word in &mut words {
-        let mut k = word
-            .iter()
-            .rev()
-            .fold(0u32, |k, b| (k << 8) | u32::from(*b));
+        let mut k = word.iter().rev().fold(0u32, |k, b| (k << 8) | u32::from(*b));
         k = k.wrapping_mul(M);
         k ^= k >> R;
         k = k.wrapping_mul(M);
@@ -30,10 +25,7 @@ fn murmur2(data: &[u8]) -> u32 {
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        h ^= rest
-            .iter()
-            .rev()
-            .fold(0u32, |k, b| (k << 8) | u32::from(*b));
+        h ^= rest.iter().rev().fold(0u32, |k, b| (k << 8) | u32::from(*b));
         h = h.wrapping_mul(M);
     }
     h ^= h >> 13;
@@ -53,10 +45,7 @@ mod tests {
             ("foobar", -790_332_482),
             ("a-little-bit-long-string", -985_981_536),
             ("a-little-bit-longer-string", -1_486_304_829),
-            (
-                "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8",
-                -58_897_971,
-            ),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
             ("abc", 479_470_107),
         ];
         for (key, expected) in cases {

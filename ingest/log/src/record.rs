@@ -21,10 +21,7 @@ impl TopicPartition {
     /// The partition `partition` of `topic`.
     #[must_use]
     pub fn new(topic: impl Into<String>, partition: u32) -> Self {
-        Self {
-            topic: topic.into(),
-            partition,
-        }
+        Self { topic: topic.into(), partition }
     }
 }
 
@@ -75,11 +72,7 @@ impl Record {
     /// Where this record stands; what [`crate::Consumer::commit`] takes once it is processed.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position {
-            topic: self.topic.clone(),
-            partition: self.partition,
-            offset: self.offset,
-        }
+        Position { topic: self.topic.clone(), partition: self.partition, offset: self.offset }
     }
 
     /// The first header of that name.
@@ -135,41 +128,23 @@ pub struct NewRecord {
 impl NewRecord {
     /// A record with a key and a value.
     #[must_use]
-    pub fn new(
-        topic: impl Into<String>,
-        key: impl Into<Bytes>,
-        value: impl Into<Bytes>,
-    ) -> Self {
-        Self {
-            topic: topic.into(),
-            key: Some(key.into()),
-            value: Some(value.into()),
-            ..Self::default()
-        }
+    pub fn new(topic: impl Into<String>, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        Self { topic: topic.into(), key: Some(key.into()), value: Some(value.into()), ..Self::default() }
     }
 
     /// A record whose value is `value` as JSON.
     ///
     /// # Errors
     /// [`LogError::Invalid`] when the value cannot be written as JSON.
-    pub fn json<T: Serialize + ?Sized>(
-        topic: impl Into<String>,
-        key: impl Into<Bytes>,
-        value: &T,
-    ) -> Result<Self, LogError> {
-        let value = serde_json::to_vec(value)
-            .map_err(|e| LogError::Invalid(format!("value is not JSON: {e}")))?;
+    pub fn json<T: Serialize + ?Sized>(topic: impl Into<String>, key: impl Into<Bytes>, value: &T) -> Result<Self, LogError> {
+        let value = serde_json::to_vec(value).map_err(|e| LogError::Invalid(format!("value is not JSON: {e}")))?;
         Ok(Self::new(topic, key, value))
     }
 
     /// A record that deletes `key` from a compacted topic.
     #[must_use]
     pub fn tombstone(topic: impl Into<String>, key: impl Into<Bytes>) -> Self {
-        Self {
-            topic: topic.into(),
-            key: Some(key.into()),
-            ..Self::default()
-        }
+        Self { topic: topic.into(), key: Some(key.into()), ..Self::default() }
     }
 
     /// Adds a header.
@@ -203,17 +178,10 @@ impl NewRecord {
     pub(crate) fn check(&self, compacted: bool, bytes_max: usize) -> Result<(), LogError> {
         let bytes = self.size_bytes() - OVERHEAD_BYTES;
         if bytes > bytes_max {
-            return Err(LogError::TooLarge {
-                topic: self.topic.clone(),
-                bytes,
-                max: bytes_max,
-            });
+            return Err(LogError::TooLarge { topic: self.topic.clone(), bytes, max: bytes_max });
         }
         if compacted && self.key.is_none() {
-            return Err(LogError::Invalid(format!(
-                "topic {} is compacted: a record needs a key",
-                self.topic
-            )));
+            return Err(LogError::Invalid(format!("topic {} is compacted: a record needs a key", self.topic)));
         }
         Ok(())
     }
@@ -223,18 +191,11 @@ impl NewRecord {
 const OVERHEAD_BYTES: usize = 64;
 
 /// Key, value and headers, with a fixed allowance for the rest.
-fn size_bytes(
-    key: &Option<Bytes>,
-    value: &Option<Bytes>,
-    headers: &[(String, Bytes)],
-) -> usize {
+fn size_bytes(key: &Option<Bytes>, value: &Option<Bytes>, headers: &[(String, Bytes)]) -> usize {
     OVERHEAD_BYTES
         + key.as_ref().map_or(0, Bytes::len)
         + value.as_ref().map_or(0, Bytes::len)
-        + headers
-            .iter()
-            .map(|(n, v)| n.len() + v.len())
-            .sum::<usize>()
+        + headers.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>()
 }
 
 fn find<'a>(headers: &'a [(String, Bytes)], name: &str) -> Option<&'a Bytes> {

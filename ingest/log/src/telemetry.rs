@@ -26,16 +26,11 @@ pub const SKIPPED_OFFSETS: &str = "portgate_log_skipped_offsets_total";
 pub const REBALANCES: &str = "portgate_log_rebalances_total";
 
 /// Notes an append's outcome.
-pub(crate) fn appended(
-    backend: &'static str,
-    topic: &str,
-    began: Instant,
-    failure: Option<&LogError>,
-) {
+pub(crate) fn appended(backend: &'static str, topic: &str, began: Instant, failure: Option<&LogError>) {
     match failure {
-        None => metrics::histogram!(APPEND_SECONDS, "backend" => backend, "topic" => topic.to_owned())
-            .record(began.elapsed().as_secs_f64()),
-        Some(error) => metrics::counter!(APPEND_FAILURES, "backend" => backend, "code" => error.code())
-            .increment(1),
+        None => {
+            metrics::histogram!(APPEND_SECONDS, "backend" => backend, "topic" => topic.to_owned()).record(began.elapsed().as_secs_f64())
+        }
+        Some(error) => metrics::counter!(APPEND_FAILURES, "backend" => backend, "code" => error.code()).increment(1),
     }
 }

@@ -81,10 +81,7 @@ impl TopicSpec {
 /// partition. The journal is kept whole, because a new owner rebuilds from it.
 #[must_use]
 pub fn default_specs(site_partitions: u32, lane_partitions: u32) -> Vec<TopicSpec> {
-    let kept = |name: &str, days: u64| TopicSpec {
-        retention_ms: Some(days * DAY_MS),
-        ..TopicSpec::new(name, site_partitions)
-    };
+    let kept = |name: &str, days: u64| TopicSpec { retention_ms: Some(days * DAY_MS), ..TopicSpec::new(name, site_partitions) };
     vec![
         TopicSpec {
             retention_ms: Some(HOUR_MS),
@@ -96,14 +93,8 @@ pub fn default_specs(site_partitions: u32, lane_partitions: u32) -> Vec<TopicSpe
         kept(READS, 30),
         kept(DECISIONS, 400),
         kept(COMMANDS, 30),
-        TopicSpec {
-            compacted: true,
-            ..TopicSpec::new(REGISTRY, 1)
-        },
+        TopicSpec { compacted: true, ..TopicSpec::new(REGISTRY, 1) },
         TopicSpec::new(JOURNAL, site_partitions),
-        TopicSpec {
-            record_bytes_max: MIB + 128 * KIB,
-            ..kept(REJECTED, 90)
-        },
+        TopicSpec { record_bytes_max: MIB + 128 * KIB, ..kept(REJECTED, 90) },
     ]
 }

@@ -112,11 +112,7 @@ pub(super) fn decode(topic: &str, partition: u32, offset: u64, bytes: Bytes) -> 
         key,
         value,
         headers,
-        timestamp_ms: if flags & APPEND_TIME == 0 {
-            stated_ms
-        } else {
-            append_ms
-        },
+        timestamp_ms: if flags & APPEND_TIME == 0 { stated_ms } else { append_ms },
     })
 }
 
@@ -157,10 +153,7 @@ mod tests {
 
     #[test]
     fn reads_back_what_was_written() {
-        let full = NewRecord::new("t", "k", "v")
-            .header("a", "1")
-            .header("a", "")
-            .at(-5);
+        let full = NewRecord::new("t", "k", "v").header("a", "1").header("a", "").at(-5);
         let got = round(&full, 77);
         assert_eq!(got.key, full.key);
         assert_eq!(got.value, full.value);

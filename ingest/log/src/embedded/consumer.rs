@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::group::EmbeddedGroup;
 use super::store::{Shared, Topic, READ_BYTES_MAX};
 use super::writer::{Append, OffsetCommit};
-use crate::api::{Consumer, ConsumerOptions, GroupHandle, GroupHandleInner, StartFrom};
+use crate::api::{Consumer, ConsumerOptions, GroupHandle, GroupHandleInner, ReadBatch, StartFrom};
 use crate::error::{LogError, Result};
 use crate::record::{Position, Record, TopicPartition};
 use crate::telemetry;
@@ -31,16 +31,20 @@ pub(super) struct EmbeddedConsumer {
     turn: AtomicUsize,
 }
 
+/// What one partition had, read from `from` on.
+struct Found {
+    partition: TopicPartition,
+    from: u64,
+    batch: ReadBatch,
+}
+
 impl EmbeddedConsumer {
     pub fn join(shared: Arc<Shared>, options: ConsumerOptions) -> Result<Self> {
         let mut topics = BTreeMap::new();
         for name in &options.topics {
             topics.insert(name.clone(), shared.topic(name)?);
         }
-        let partitions = topics
-            .values()
-            .flat_map(|t| (0..t.partitions()).map(|p| TopicPartition::new(t.name.clone(), p)))
-            .collect();
+        let partitions = topics.values().flat_map(|t| (0..t.partitions()).map(|p| TopicPartition::new(t.name.clone(), p))).collect();
         let wakes = topics.values().map(|t| t.wake.subscribe()).collect();
         let group = Arc::new(shared.groups.join(&options.group, partitions));
         Ok(Self {
@@ -70,9 +74,7 @@ impl EmbeddedConsumer {
         }
         let begins: Result<Vec<u64>> = gained.iter().map(|p| self.begin_of(p)).collect();
         let begins = begins.inspect_err(|_| self.group.release(&gained))?;
-        self.positions
-            .lock()
-            .extend(gained.iter().cloned().zip(begins));
+        self.positions.lock().extend(gained.iter().cloned().zip(begins));
         self.count("assigned");
         tracing::debug!(group = self.group.name(), partitions = gained.len(), "assigned");
         if let Some(listener) = &self.options.listener {
@@ -95,15 +97,10 @@ impl EmbeddedConsumer {
 
     fn begin_of(&self, partition: &TopicPartition) -> Result<u64> {
         let topic = self.topic(&partition.topic)?;
-        let committed =
-            self.shared
-                .committed(self.group.name(), topic, partition.partition)?;
+        let committed = self.shared.committed(self.group.name(), topic, partition.partition)?;
         let part = topic
             .part(partition.partition)
-            .ok_or_else(|| LogError::UnknownPartition {
-                topic: partition.topic.clone(),
-                partition: partition.partition,
-            })?;
+            .ok_or_else(|| LogError::UnknownPartition { topic: partition.topic.clone(), partition: partition.partition })?;
         Ok(match (committed, self.options.start) {
             (Some(offset), _) => offset.min(part.end.load(Ordering::Acquire)),
             (None, StartFrom::Earliest) => part.start.load(Ordering::Acquire),
@@ -112,9 +109,7 @@ impl EmbeddedConsumer {
     }
 
     fn topic(&self, name: &str) -> Result<&Arc<Topic>> {
-        self.topics
-            .get(name)
-            .ok_or_else(|| LogError::UnknownTopic(name.to_owned()))
+        self.topics.get(name).ok_or_else(|| LogError::UnknownTopic(name.to_owned()))
     }
 
     /// The partitions that have something new, with the offset to read from.
@@ -157,15 +152,14 @@ impl EmbeddedConsumer {
         }
         let shared = self.shared.clone();
         let positions = self.positions.clone();
-        let read = move || -> Result<Vec<(TopicPartition, u64, u64, Vec<Record>)>> {
+        let read = move || -> Result<Vec<Found>> {
             let mut found = Vec::new();
             let (mut left, mut bytes_left) = (max, READ_BYTES_MAX);
             for (partition, topic, from) in due {
                 if left == 0 || bytes_left == 0 {
                     break;
                 }
-                let batch = match shared.read(&topic, partition.partition, from, left, bytes_left)
-                {
+                let batch = match shared.read(&topic, partition.partition, from, left, bytes_left) {
                     Ok(batch) => batch,
                     // Retention was faster; the next look begins at what is left.
                     Err(LogError::OffsetOutOfRange { .. }) => continue,
@@ -174,21 +168,19 @@ impl EmbeddedConsumer {
                 left = left.saturating_sub(batch.records.len());
                 let bytes: usize = batch.records.iter().map(Record::size_bytes).sum();
                 bytes_left = bytes_left.saturating_sub(bytes);
-                found.push((partition, from, batch.next_offset, batch.records));
+                found.push(Found { partition, from, batch });
             }
             Ok(found)
         };
-        let found = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|_| LogError::Closed)??;
+        let found = tokio::task::spawn_blocking(read).await.map_err(|_| LogError::Closed)??;
         // No await from here on: a poll that is dropped has moved nothing.
         let mut records = Vec::new();
         let mut positions = positions.lock();
-        for (partition, from, next, mut read) in found {
+        for Found { partition, from, mut batch } in found {
             // A seek in the meantime counts more.
             if let Some(position) = positions.get_mut(&partition).filter(|p| **p == from) {
-                *position = next;
-                records.append(&mut read);
+                *position = batch.next_offset;
+                records.append(&mut batch.records);
             }
         }
         Ok(records)
@@ -227,8 +219,7 @@ impl Consumer for EmbeddedConsumer {
             if !records.is_empty() {
                 return Ok(records);
             }
-            let appended =
-                futures::future::select_all(wakes.iter_mut().map(|w| Box::pin(w.changed())));
+            let appended = futures::future::select_all(wakes.iter_mut().map(|w| Box::pin(w.changed())));
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => return Ok(Vec::new()),
                 () = &mut regrouped => {}
@@ -243,25 +234,14 @@ impl Consumer for EmbeddedConsumer {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
-        self.shared
-            .append_in_turn(Append {
-                records: Vec::new(),
-                offsets,
-                holder: None,
-                bytes: 0,
-                reply,
-            })
-            .await?;
+        self.shared.append_in_turn(Append { records: Vec::new(), offsets, holder: None, bytes: 0, reply }).await?;
         answer.await.map_err(|_| LogError::Closed)?.map(|_| ())
     }
 
     async fn seek(&self, partition: &TopicPartition, offset: u64) -> Result<()> {
         let mut positions = self.positions.lock();
         let Some(position) = positions.get_mut(partition) else {
-            return Err(LogError::NotAssigned {
-                topic: partition.topic.clone(),
-                partition: partition.partition,
-            });
+            return Err(LogError::NotAssigned { topic: partition.topic.clone(), partition: partition.partition });
         };
         *position = offset;
         drop(positions);
@@ -295,27 +275,14 @@ impl Drop for EmbeddedConsumer {
 }
 
 /// The furthest of the processed positions of each partition, as the group's next offsets.
-pub(super) fn offsets(
-    shared: &Shared,
-    group: &Arc<EmbeddedGroup>,
-    processed: &[Position],
-) -> Result<Vec<OffsetCommit>> {
+pub(super) fn offsets(shared: &Shared, group: &Arc<EmbeddedGroup>, processed: &[Position]) -> Result<Vec<OffsetCommit>> {
     let mut next: BTreeMap<(&str, u32), u64> = BTreeMap::new();
     for position in processed {
         let after = position.offset.saturating_add(1);
-        let furthest = next
-            .entry((position.topic.as_str(), position.partition))
-            .or_insert(after);
+        let furthest = next.entry((position.topic.as_str(), position.partition)).or_insert(after);
         *furthest = after.max(*furthest);
     }
     next.into_iter()
-        .map(|((topic, partition), next)| {
-            Ok(OffsetCommit {
-                group: group.clone(),
-                topic: shared.topic(topic)?,
-                partition,
-                next,
-            })
-        })
+        .map(|((topic, partition), next)| Ok(OffsetCommit { group: group.clone(), topic: shared.topic(topic)?, partition, next }))
         .collect()
 }

@@ -45,21 +45,9 @@ impl Groups {
         let group = groups.entry(name.to_owned()).or_default();
         let member = group.next_member;
         group.next_member += 1;
-        group.members.insert(
-            member,
-            Member {
-                subscribed,
-                target: BTreeSet::new(),
-                wake: wake.clone(),
-            },
-        );
+        group.members.insert(member, Member { subscribed, target: BTreeSet::new(), wake: wake.clone() });
         group.rebalance();
-        EmbeddedGroup {
-            groups: self.clone(),
-            name: name.to_owned(),
-            member,
-            wake,
-        }
+        EmbeddedGroup { groups: self.clone(), name: name.to_owned(), member, wake }
     }
 }
 
@@ -93,10 +81,7 @@ impl EmbeddedGroup {
                 let Some(me) = g.members.get(&self.member) else {
                     return Vec::new();
                 };
-                g.owned(self.member)
-                    .filter(|p| !me.target.contains(*p))
-                    .cloned()
-                    .collect()
+                g.owned(self.member).filter(|p| !me.target.contains(*p)).cloned().collect()
             },
             Vec::new(),
         )
@@ -124,12 +109,7 @@ impl EmbeddedGroup {
                 let Some(me) = g.members.get(&self.member) else {
                     return Vec::new();
                 };
-                let free: Vec<_> = me
-                    .target
-                    .iter()
-                    .filter(|p| !g.owners.contains_key(*p))
-                    .cloned()
-                    .collect();
+                let free: Vec<_> = me.target.iter().filter(|p| !g.owners.contains_key(*p)).cloned().collect();
                 for partition in &free {
                     g.owners.insert(partition.clone(), self.member);
                 }
@@ -162,10 +142,7 @@ impl EmbeddedGroup {
 
 impl Group {
     fn owned(&self, member: u64) -> impl Iterator<Item = &TopicPartition> {
-        self.owners
-            .iter()
-            .filter(move |(_, owner)| **owner == member)
-            .map(|(partition, _)| partition)
+        self.owners.iter().filter(move |(_, owner)| **owner == member).map(|(partition, _)| partition)
     }
 
     fn wake_all(&self) {
@@ -176,11 +153,7 @@ impl Group {
 
     /// Gives every member its target: what it has stays while that is fair.
     fn rebalance(&mut self) {
-        let all: BTreeSet<_> = self
-            .members
-            .values()
-            .flat_map(|m| m.subscribed.iter().cloned())
-            .collect();
+        let all: BTreeSet<_> = self.members.values().flat_map(|m| m.subscribed.iter().cloned()).collect();
         let mut target: BTreeMap<TopicPartition, u64> = BTreeMap::new();
         let mut load: BTreeMap<u64, usize> = self.members.keys().map(|m| (*m, 0)).collect();
         for (id, member) in &mut self.members {

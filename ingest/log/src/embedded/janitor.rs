@@ -62,12 +62,7 @@ fn clean(shared: &Shared, topic: &Arc<Topic>) -> Result<()> {
     };
     if compacted {
         let before_ms = now_ms().saturating_sub_unsigned(shared.config.tombstone_ms);
-        return ask(shared, |reply| Job::DropTombstones {
-            topic: topic.clone(),
-            before_ms,
-            reply,
-        })
-        .map(|_| ());
+        return ask(shared, |reply| Job::DropTombstones { topic: topic.clone(), before_ms, reply }).map(|_| ());
     }
     if retention_ms.is_none() && retention_bytes.is_none() {
         return Ok(());
@@ -79,24 +74,14 @@ fn clean(shared: &Shared, topic: &Arc<Topic>) -> Result<()> {
     Ok(())
 }
 
-fn clean_partition(
-    shared: &Shared,
-    topic: &Arc<Topic>,
-    partition: u32,
-    cutoff_ms: Option<i64>,
-    bytes_max: Option<u64>,
-) -> Result<()> {
+fn clean_partition(shared: &Shared, topic: &Arc<Topic>, partition: u32, cutoff_ms: Option<i64>, bytes_max: Option<u64>) -> Result<()> {
     let Some(part) = topic.part(partition) else {
         return Ok(());
     };
     let tail = *part.tail.lock();
     let expired = |last_append_ms: i64| cutoff_ms.is_some_and(|cutoff| last_append_ms < cutoff);
     if tail.segment_has_records() && expired(tail.last_append_ms) {
-        ask(shared, |reply| Job::Roll {
-            topic: topic.clone(),
-            partition,
-            reply,
-        })?;
+        ask(shared, |reply| Job::Roll { topic: topic.clone(), partition, reply })?;
     }
 
     let start = part.start.load(Ordering::Acquire);
@@ -108,16 +93,13 @@ fn clean_partition(
     let (mut to, mut bytes_before, mut causes) = (start, 0, (0, 0));
     let mut bytes_gone_from = None;
     while let Some((key, value)) = rows.item() {
-        let (Some(offset), Some((last_ms, bytes))) =
-            (keys::offset_of(key), keys::parse_segment_value(value))
-        else {
+        let (Some(offset), Some((last_ms, bytes))) = (keys::offset_of(key), keys::parse_segment_value(value)) else {
             return Err(LogError::Corrupt("a segment's row".into()));
         };
         if offset > start {
             // The segment before this one: from `to`, with `bytes_before` before it.
             let too_old = expired(last_ms);
-            let too_big =
-                bytes_max.is_some_and(|max| tail.bytes.saturating_sub(bytes_before) > max);
+            let too_big = bytes_max.is_some_and(|max| tail.bytes.saturating_sub(bytes_before) > max);
             if !too_old && !too_big {
                 break;
             }
@@ -137,12 +119,7 @@ fn clean_partition(
     if to == start {
         return Ok(());
     }
-    let gone = ask(shared, |reply| Job::Trim {
-        topic: topic.clone(),
-        partition,
-        to,
-        reply,
-    })?;
+    let gone = ask(shared, |reply| Job::Trim { topic: topic.clone(), partition, to, reply })?;
     for (cause, records) in [("age", causes.0), ("size", causes.1)] {
         metrics::counter!(telemetry::RETENTION_DELETED_RECORDS,
             "topic" => topic.name.clone(), "cause" => cause)
@@ -154,13 +131,7 @@ fn clean_partition(
 }
 
 /// Gives the space of what was deleted back to the disk, where that is worth it.
-fn reclaim(
-    shared: &Shared,
-    topic: &Arc<Topic>,
-    partition: u32,
-    to: u64,
-    bytes_gone: u64,
-) -> Result<()> {
+fn reclaim(shared: &Shared, topic: &Arc<Topic>, partition: u32, to: u64, bytes_gone: u64) -> Result<()> {
     let Some(part) = topic.part(partition) else {
         return Ok(());
     };
@@ -170,26 +141,14 @@ fn reclaim(
     }
     part.reclaim_bytes.store(0, Ordering::Relaxed);
     let cf = shared.family(topic)?;
-    let (from, to) = (
-        keys::record(topic.id, partition, 0),
-        keys::record(topic.id, partition, to),
-    );
-    shared
-        .db
-        .delete_file_in_range_cf(&cf, from, to)
-        .map_err(store_error)?;
+    let (from, to) = (keys::record(topic.id, partition, 0), keys::record(topic.id, partition, to));
+    shared.db.delete_file_in_range_cf(&cf, from, to).map_err(store_error)?;
     shared.db.compact_range_cf(&cf, Some(from), Some(to));
     Ok(())
 }
 
-fn ask(
-    shared: &Shared,
-    job: impl FnOnce(oneshot::Sender<Result<u64>>) -> Job,
-) -> Result<u64> {
+fn ask(shared: &Shared, job: impl FnOnce(oneshot::Sender<Result<u64>>) -> Job) -> Result<u64> {
     let (reply, answer) = oneshot::channel();
-    shared
-        .sender()?
-        .blocking_send(job(reply))
-        .map_err(|_| LogError::Closed)?;
+    shared.sender()?.blocking_send(job(reply)).map_err(|_| LogError::Closed)?;
     answer.blocking_recv().map_err(|_| LogError::Closed)?
 }

@@ -53,14 +53,7 @@ pub(super) fn topic(name: &str) -> Vec<u8> {
 }
 
 pub(super) fn committed(topic: u16, partition: u32, group: &str) -> Vec<u8> {
-    join(
-        3,
-        &[
-            &topic.to_be_bytes(),
-            &partition.to_be_bytes(),
-            group.as_bytes(),
-        ],
-    )
+    join(3, &[&topic.to_be_bytes(), &partition.to_be_bytes(), group.as_bytes()])
 }
 
 pub(super) fn start(topic: u16, partition: u32) -> Vec<u8> {
@@ -72,14 +65,7 @@ pub(super) fn end_floor(topic: u16, partition: u32) -> Vec<u8> {
 }
 
 pub(super) fn segment(topic: u16, partition: u32, offset: u64) -> Vec<u8> {
-    join(
-        6,
-        &[
-            &topic.to_be_bytes(),
-            &partition.to_be_bytes(),
-            &offset.to_be_bytes(),
-        ],
-    )
+    join(6, &[&topic.to_be_bytes(), &partition.to_be_bytes(), &offset.to_be_bytes()])
 }
 
 pub(super) fn latest(topic: u16, partition: u32, key: &[u8]) -> Vec<u8> {
@@ -89,15 +75,7 @@ pub(super) fn latest(topic: u16, partition: u32, key: &[u8]) -> Vec<u8> {
 pub(super) fn tombstone(topic: u16, append_ms: i64, partition: u32, offset: u64) -> Vec<u8> {
     // Times before 1970 are all the same to retention.
     let ms = u64::try_from(append_ms).unwrap_or(0);
-    join(
-        8,
-        &[
-            &topic.to_be_bytes(),
-            &ms.to_be_bytes(),
-            &partition.to_be_bytes(),
-            &offset.to_be_bytes(),
-        ],
-    )
+    join(8, &[&topic.to_be_bytes(), &ms.to_be_bytes(), &partition.to_be_bytes(), &offset.to_be_bytes()])
 }
 
 /// Partition and offset of a tombstone's key.
@@ -146,10 +124,7 @@ mod tests {
         assert!(record(1, 2, u64::MAX) < record(1, 3, 0));
         assert_eq!(offset_of(&record(7, 8, 9)), Some(9));
         assert_eq!(tombstone_place(&tombstone(1, 5, 3, 4)), Some((3, 4)));
-        assert_eq!(
-            parse_segment_value(&segment_value(-1, 77)),
-            Some((-1, 77))
-        );
+        assert_eq!(parse_segment_value(&segment_value(-1, 77)), Some((-1, 77)));
         assert_eq!(number(&[1, 2]), None);
     }
 }

@@ -26,9 +26,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{
-    Consumer, ConsumerOptions, Health, Log, LogTransaction, PartitionLag, PartitionRange, ReadBatch,
-};
+use crate::api::{Consumer, ConsumerOptions, Health, Log, LogTransaction, PartitionLag, PartitionRange, ReadBatch};
 use crate::error::{LogError, Result};
 use crate::partition::partition_for_key;
 use crate::record::{NewRecord, Position};
@@ -95,11 +93,7 @@ impl EmbeddedLog {
         let (sender, receiver) = mpsc::channel(config.queue_appends_max.max(1));
         let shared = Arc::new(Shared::open(config, sender)?);
         let stop = Arc::new(janitor::Stop::default());
-        let mut log = Self {
-            shared: shared.clone(),
-            stop: stop.clone(),
-            threads: Vec::new(),
-        };
+        let mut log = Self { shared: shared.clone(), stop: stop.clone(), threads: Vec::new() };
         let writer_shared = shared.clone();
         log.spawn("log-writer", move || writer::run(&writer_shared, receiver))?;
         log.spawn("log-janitor", move || janitor::run(&shared, &stop))?;
@@ -112,9 +106,7 @@ impl EmbeddedLog {
     /// # Errors
     /// [`LogError::Unavailable`] when it can't be written.
     pub fn checkpoint(&self, to: &Path) -> Result<()> {
-        rocksdb::checkpoint::Checkpoint::new(&self.shared.db)
-            .and_then(|c| c.create_checkpoint(to))
-            .map_err(store_error)
+        rocksdb::checkpoint::Checkpoint::new(&self.shared.db).and_then(|c| c.create_checkpoint(to)).map_err(store_error)
     }
 
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
@@ -128,28 +120,15 @@ impl EmbeddedLog {
 
     async fn write(&self, records: Vec<NewRecord>) -> Result<Vec<Position>> {
         let bytes = records.iter().map(NewRecord::size_bytes).sum();
-        let records = records
-            .iter()
-            .map(|r| prepare(&self.shared, r))
-            .collect::<Result<Vec<_>>>()?;
+        let records = records.iter().map(|r| prepare(&self.shared, r)).collect::<Result<Vec<_>>>()?;
         let (reply, answer) = oneshot::channel();
-        self.shared.try_append(Append {
-            records,
-            offsets: Vec::new(),
-            holder: None,
-            bytes,
-            reply,
-        })?;
+        self.shared.try_append(Append { records, offsets: Vec::new(), holder: None, bytes, reply })?;
         answer.await.map_err(|_| LogError::Closed)?
     }
 
     async fn ask(&self, job: impl FnOnce(oneshot::Sender<Result<u64>>) -> Job) -> Result<u64> {
         let (reply, answer) = oneshot::channel();
-        self.shared
-            .sender()?
-            .send(job(reply))
-            .await
-            .map_err(|_| LogError::Closed)?;
+        self.shared.sender()?.send(job(reply)).await.map_err(|_| LogError::Closed)?;
         answer.await.map_err(|_| LogError::Closed)?
     }
 }
@@ -171,9 +150,7 @@ impl Log for EmbeddedLog {
     async fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
         let (shared, specs) = (self.shared.clone(), specs.to_vec());
         let create = move || specs.iter().try_for_each(|s| shared.create_topic(s));
-        tokio::task::spawn_blocking(create)
-            .await
-            .map_err(|_| LogError::Closed)?
+        tokio::task::spawn_blocking(create).await.map_err(|_| LogError::Closed)?
     }
 
     async fn partitions(&self, topic: &str) -> Result<u32> {
@@ -206,23 +183,14 @@ impl Log for EmbeddedLog {
         Ok(Box::new(consumer))
     }
 
-    async fn read(
-        &self,
-        topic: &str,
-        partition: u32,
-        from_offset: u64,
-        max: usize,
-        wait: Duration,
-    ) -> Result<ReadBatch> {
+    async fn read(&self, topic: &str, partition: u32, from_offset: u64, max: usize, wait: Duration) -> Result<ReadBatch> {
         let topic = self.shared.topic(topic)?;
         let deadline = tokio::time::Instant::now() + wait;
         let mut appended = topic.wake.subscribe();
         loop {
             let (shared, on) = (self.shared.clone(), topic.clone());
             let read = move || shared.read(&on, partition, from_offset, max, READ_BYTES_MAX);
-            let batch = tokio::task::spawn_blocking(read)
-                .await
-                .map_err(|_| LogError::Closed)??;
+            let batch = tokio::task::spawn_blocking(read).await.map_err(|_| LogError::Closed)??;
             if !batch.records.is_empty() || batch.next_offset > from_offset || wait.is_zero() {
                 return Ok(batch);
             }
@@ -259,17 +227,8 @@ impl Log for EmbeddedLog {
 
     async fn transaction(&self, transactional_id: &str) -> Result<Box<dyn LogTransaction>> {
         let id = transactional_id.to_owned();
-        let epoch = self
-            .ask(|reply| Job::Fence {
-                id: id.clone(),
-                reply,
-            })
-            .await?;
-        Ok(Box::new(transaction::EmbeddedTransaction::new(
-            self.shared.clone(),
-            id,
-            epoch,
-        )))
+        let epoch = self.ask(|reply| Job::Fence { id: id.clone(), reply }).await?;
+        Ok(Box::new(transaction::EmbeddedTransaction::new(self.shared.clone(), id, epoch)))
     }
 
     async fn health(&self) -> Health {
@@ -282,10 +241,7 @@ impl Log for EmbeddedLog {
         Health {
             ok: failure.is_none(),
             backend: "embedded",
-            detail: failure.map_or_else(
-                || self.shared.config.path.display().to_string(),
-                |e| e.to_string(),
-            ),
+            detail: failure.map_or_else(|| self.shared.config.path.display().to_string(), |e| e.to_string()),
         }
     }
 }
@@ -301,29 +257,15 @@ fn prepare(shared: &Shared, record: &NewRecord) -> Result<Prepared> {
     let partitions = topic.partitions();
     let partition = match (record.partition, &record.key) {
         (Some(p), _) if p < partitions => p,
-        (Some(p), _) => {
-            return Err(LogError::UnknownPartition {
-                topic: topic.name.clone(),
-                partition: p,
-            })
-        }
+        (Some(p), _) => return Err(LogError::UnknownPartition { topic: topic.name.clone(), partition: p }),
         (None, Some(key)) => partition_for_key(key, partitions),
-        (None, None) => topic
-            .turn
-            .fetch_add(1, Ordering::Relaxed)
-            .checked_rem(partitions)
-            .unwrap_or(0),
+        (None, None) => topic.turn.fetch_add(1, Ordering::Relaxed).checked_rem(partitions).unwrap_or(0),
     };
     let compact = match &record.key {
         Some(key) if compacted => Some((key.clone(), record.value.is_none())),
         _ => None,
     };
-    Ok(Prepared {
-        partition,
-        compact,
-        encoded: codec::encode(record)?,
-        topic,
-    })
+    Ok(Prepared { partition, compact, encoded: codec::encode(record)?, topic })
 }
 
 fn observe<T>(topic: &str, began: Instant, outcome: &Result<T>) {

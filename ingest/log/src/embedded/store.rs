@@ -9,9 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, LogLevel, Options, ReadOptions,
-    WriteOptions, DB,
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Direction, ErrorKind,
+    IteratorMode, LogLevel, Options, ReadOptions, WriteOptions, DB,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
@@ -110,9 +109,7 @@ impl Tail {
     pub fn segment_is_full(&self, config: &EmbeddedConfig, now_ms: i64) -> bool {
         let age_ms = u64::try_from(now_ms.saturating_sub(self.segment_began_ms)).unwrap_or(0);
         self.segment_records > 0
-            && (self.segment_records >= config.segment_records
-                || self.segment_bytes >= config.segment_bytes
-                || age_ms >= config.segment_ms)
+            && (self.segment_records >= config.segment_records || self.segment_bytes >= config.segment_bytes || age_ms >= config.segment_ms)
     }
 }
 
@@ -152,23 +149,13 @@ impl Shared {
     }
 
     pub fn topic(&self, name: &str) -> Result<Arc<Topic>> {
-        self.topics
-            .read()
-            .get(name)
-            .cloned()
-            .ok_or_else(|| LogError::UnknownTopic(name.to_owned()))
+        self.topics.read().get(name).cloned().ok_or_else(|| LogError::UnknownTopic(name.to_owned()))
     }
 
     /// The column family of a topic's records.
     pub fn family(&self, topic: &Topic) -> Result<Arc<BoundColumnFamily<'_>>> {
-        let name = if topic.spec.read().large_values {
-            keys::CF_BLOBS
-        } else {
-            keys::CF_RECORDS
-        };
-        self.db
-            .cf_handle(name)
-            .ok_or_else(|| LogError::Corrupt(format!("no column family {name}")))
+        let name = if topic.spec.read().large_values { keys::CF_BLOBS } else { keys::CF_RECORDS };
+        self.db.cf_handle(name).ok_or_else(|| LogError::Corrupt(format!("no column family {name}")))
     }
 
     /// Creates a topic, or checks and updates the one there is.
@@ -184,56 +171,27 @@ impl Shared {
             }
             return Ok(());
         }
-        let id = topics
-            .values()
-            .map(|t| t.id)
-            .max()
-            .unwrap_or(0)
-            .checked_add(1)
-            .ok_or_else(|| LogError::Invalid("too many topics".into()))?;
+        let id =
+            topics.values().map(|t| t.id).max().unwrap_or(0).checked_add(1).ok_or_else(|| LogError::Invalid("too many topics".into()))?;
         self.store_topic(id, spec)?;
-        let topic = self.load_topic(StoredTopic {
-            id,
-            spec: spec.clone(),
-        })?;
+        let topic = self.load_topic(StoredTopic { id, spec: spec.clone() })?;
         topics.insert(spec.name.clone(), Arc::new(topic));
         Ok(())
     }
 
     /// The offset a group reads next, if it has committed one.
     pub fn committed(&self, group: &str, topic: &Topic, partition: u32) -> Result<Option<u64>> {
-        let stored = self
-            .db
-            .get(keys::committed(topic.id, partition, group))
-            .map_err(store_error)?;
+        let stored = self.db.get(keys::committed(topic.id, partition, group)).map_err(store_error)?;
         Ok(stored.as_deref().and_then(keys::number))
     }
 
     /// Reads at most `max` records that are there now. Blocks on the disk.
-    pub fn read(
-        &self,
-        topic: &Topic,
-        partition: u32,
-        from: u64,
-        max: usize,
-        bytes_max: usize,
-    ) -> Result<ReadBatch> {
-        let part = topic
-            .part(partition)
-            .ok_or_else(|| LogError::UnknownPartition {
-                topic: topic.name.clone(),
-                partition,
-            })?;
+    pub fn read(&self, topic: &Topic, partition: u32, from: u64, max: usize, bytes_max: usize) -> Result<ReadBatch> {
+        let part = topic.part(partition).ok_or_else(|| LogError::UnknownPartition { topic: topic.name.clone(), partition })?;
         let end = part.end.load(Ordering::Acquire);
         let earliest = part.start.load(Ordering::Acquire);
         if from < earliest || from > end {
-            return Err(LogError::OffsetOutOfRange {
-                topic: topic.name.clone(),
-                partition,
-                asked: from,
-                earliest,
-                end,
-            });
+            return Err(LogError::OffsetOutOfRange { topic: topic.name.clone(), partition, asked: from, earliest, end });
         }
         let cf = self.family(topic)?;
         let mut options = ReadOptions::default();
@@ -241,24 +199,15 @@ impl Shared {
         options.fill_cache(!topic.spec.read().large_values);
         let mut rows = self.db.raw_iterator_cf_opt(&cf, options);
         rows.seek(keys::record(topic.id, partition, from));
-        let mut batch = ReadBatch {
-            records: Vec::new(),
-            next_offset: end,
-        };
+        let mut batch = ReadBatch { records: Vec::new(), next_offset: end };
         let mut bytes = 0;
         while let Some((key, value)) = rows.item() {
-            let offset = keys::offset_of(key)
-                .ok_or_else(|| LogError::Corrupt(format!("a key of {}", topic.name)))?;
+            let offset = keys::offset_of(key).ok_or_else(|| LogError::Corrupt(format!("a key of {}", topic.name)))?;
             if batch.records.len() >= max || bytes >= bytes_max {
                 batch.next_offset = offset;
                 return Ok(batch);
             }
-            let record = codec::decode(
-                &topic.name,
-                partition,
-                offset,
-                Bytes::copy_from_slice(value),
-            )?;
+            let record = codec::decode(&topic.name, partition, offset, Bytes::copy_from_slice(value))?;
             bytes += record.size_bytes();
             batch.records.push(record);
             rows.next();
@@ -272,9 +221,7 @@ impl Shared {
         let bytes = append.bytes;
         let sender = self.sender()?;
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
-        let busy = LogError::Busy {
-            retry_after_ms: RETRY_AFTER_MS,
-        };
+        let busy = LogError::Busy { retry_after_ms: RETRY_AFTER_MS };
         if before > 0 && before.saturating_add(bytes) > self.config.queue_bytes_max {
             self.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
             return Err(busy);
@@ -309,33 +256,21 @@ impl Shared {
     }
 
     fn store_topic(&self, id: u16, spec: &TopicSpec) -> Result<()> {
-        let stored = serde_json::to_vec(&StoredTopic {
-            id,
-            spec: spec.clone(),
-        })
-        .map_err(|e| LogError::Invalid(e.to_string()))?;
+        let stored = serde_json::to_vec(&StoredTopic { id, spec: spec.clone() }).map_err(|e| LogError::Invalid(e.to_string()))?;
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db
-            .put_opt(keys::topic(&spec.name), stored, &options)
-            .map_err(store_error)
+        self.db.put_opt(keys::topic(&spec.name), stored, &options).map_err(store_error)
     }
 
     fn stored_topics(&self) -> Result<Vec<StoredTopic>> {
         let mut topics = Vec::new();
         let first = [keys::TOPIC_PREFIX];
-        for row in self
-            .db
-            .iterator(IteratorMode::From(&first, Direction::Forward))
-        {
+        for row in self.db.iterator(IteratorMode::From(&first, Direction::Forward)) {
             let (key, value) = row.map_err(store_error)?;
             if !key.starts_with(&first) {
                 break;
             }
-            topics.push(
-                serde_json::from_slice(&value)
-                    .map_err(|e| LogError::Corrupt(format!("a topic's description: {e}")))?,
-            );
+            topics.push(serde_json::from_slice(&value).map_err(|e| LogError::Corrupt(format!("a topic's description: {e}")))?);
         }
         Ok(topics)
     }
@@ -365,18 +300,14 @@ impl Shared {
         };
         let start = number(keys::start(topic.id, partition))?;
         let floor = number(keys::end_floor(topic.id, partition))?;
-        let mut tail = Tail {
-            end: start.max(floor),
-            ..Tail::default()
-        };
+        let mut tail = Tail { end: start.max(floor), ..Tail::default() };
         let mut segment_from = start;
         let last_segment = keys::segment(topic.id, partition, u64::MAX);
         let mut rows = self.db.raw_iterator();
         rows.seek_for_prev(&last_segment);
         if let Some((key, value)) = rows.item() {
             if key.starts_with(&keys::segment(topic.id, partition, 0)[..7]) {
-                let (ms, bytes) = keys::parse_segment_value(value)
-                    .ok_or_else(|| LogError::Corrupt("a segment's row".into()))?;
+                let (ms, bytes) = keys::parse_segment_value(value).ok_or_else(|| LogError::Corrupt("a segment's row".into()))?;
                 tail.last_append_ms = ms;
                 tail.bytes = bytes;
                 segment_from = keys::offset_of(key).unwrap_or(0).max(start);
@@ -408,47 +339,28 @@ impl Shared {
             }
             rows.status().map_err(store_error)?;
         }
-        Ok(Part {
-            start: AtomicU64::new(start),
-            end: AtomicU64::new(tail.end),
-            tail: Mutex::new(tail),
-            reclaim_bytes: AtomicU64::new(0),
-        })
+        Ok(Part { start: AtomicU64::new(start), end: AtomicU64::new(tail.end), tail: Mutex::new(tail), reclaim_bytes: AtomicU64::new(0) })
     }
 }
 
 fn check_spec(spec: &TopicSpec) -> Result<()> {
     let good_name = !spec.name.is_empty()
         && spec.name.len() <= 249
-        && spec
-            .name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        && spec.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if !good_name {
         return Err(LogError::Invalid(format!("topic name {:?}", spec.name)));
     }
     if spec.partitions == 0 || spec.partitions > PARTITIONS_MAX {
-        return Err(LogError::Invalid(format!(
-            "topic {} with {} partitions (1 to {PARTITIONS_MAX})",
-            spec.name, spec.partitions
-        )));
+        return Err(LogError::Invalid(format!("topic {} with {} partitions (1 to {PARTITIONS_MAX})", spec.name, spec.partitions)));
     }
     Ok(())
 }
 
 /// What of a topic can't change: its partitions, its clean-up, where its values lie.
 fn check_same(known: &TopicSpec, wanted: &TopicSpec) -> Result<()> {
-    let differs = |what: String| {
-        Err(LogError::TopicMismatch {
-            topic: known.name.clone(),
-            what,
-        })
-    };
+    let differs = |what: String| Err(LogError::TopicMismatch { topic: known.name.clone(), what });
     if known.partitions != wanted.partitions {
-        return differs(format!(
-            "has {} partitions, not {}",
-            known.partitions, wanted.partitions
-        ));
+        return differs(format!("has {} partitions, not {}", known.partitions, wanted.partitions));
     }
     if known.compacted != wanted.compacted {
         return differs(format!("compacted is {}", known.compacted));
@@ -496,15 +408,11 @@ fn open_db(path: &Path) -> Result<DB> {
         ColumnFamilyDescriptor::new(keys::CF_RECORDS, family(16 * MIB)),
         ColumnFamilyDescriptor::new(keys::CF_BLOBS, blobs),
     ];
-    std::fs::create_dir_all(path)
-        .map_err(|e| LogError::Unavailable(format!("folder {}: {e}", path.display())))?;
+    std::fs::create_dir_all(path).map_err(|e| LogError::Unavailable(format!("folder {}: {e}", path.display())))?;
     DB::open_cf_descriptors(&options, path, families).map_err(|e| {
         let text = e.to_string();
         if e.kind() == ErrorKind::IOError && text.to_lowercase().contains("lock") {
-            LogError::Locked {
-                path: PathBuf::from(path),
-                detail: text,
-            }
+            LogError::Locked { path: PathBuf::from(path), detail: text }
         } else {
             store_error(e)
         }
@@ -513,21 +421,11 @@ fn open_db(path: &Path) -> Result<DB> {
 
 fn check_format(db: &DB, path: &Path) -> Result<()> {
     match db.get(keys::FORMAT_KEY).map_err(store_error)? {
-        None => db
-            .put(keys::FORMAT_KEY, keys::FORMAT.to_be_bytes())
-            .map_err(store_error),
+        None => db.put(keys::FORMAT_KEY, keys::FORMAT.to_be_bytes()).map_err(store_error),
         Some(found) => {
-            let found = found
-                .as_slice()
-                .try_into()
-                .map(u32::from_be_bytes)
-                .map_err(|_| LogError::Corrupt("the format version".into()))?;
+            let found = found.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| LogError::Corrupt("the format version".into()))?;
             if found > keys::FORMAT {
-                return Err(LogError::NewerFormat {
-                    path: PathBuf::from(path),
-                    found,
-                    known: keys::FORMAT,
-                });
+                return Err(LogError::NewerFormat { path: PathBuf::from(path), found, known: keys::FORMAT });
             }
             Ok(())
         }
@@ -544,9 +442,5 @@ pub(super) fn store_error(error: rocksdb::Error) -> LogError {
 
 /// Milliseconds since the epoch; 0 for a clock before it.
 pub(super) fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|d| i64::try_from(d.as_millis()).ok())
-        .unwrap_or(0)
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_millis()).ok()).unwrap_or(0)
 }

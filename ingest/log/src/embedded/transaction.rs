@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::consumer::offsets;
+use super::prepare;
 use super::store::Shared;
 use super::writer::{Append, OffsetCommit, Prepared};
-use super::prepare;
 use crate::api::{GroupHandle, GroupHandleInner, LogTransaction};
 use crate::error::{LogError, Result};
 use crate::record::{NewRecord, Position};
@@ -29,12 +29,7 @@ struct Draft {
 
 impl EmbeddedTransaction {
     pub fn new(shared: Arc<Shared>, id: String, epoch: u64) -> Self {
-        Self {
-            shared,
-            id,
-            epoch,
-            open: None,
-        }
+        Self { shared, id, epoch, open: None }
     }
 
     fn check_holder(&self) -> Result<()> {
@@ -47,9 +42,7 @@ impl EmbeddedTransaction {
 
     fn draft(&mut self) -> Result<&mut Draft> {
         self.check_holder()?;
-        self.open
-            .as_mut()
-            .ok_or_else(|| LogError::Invalid("no transaction has begun".into()))
+        self.open.as_mut().ok_or_else(|| LogError::Invalid("no transaction has begun".into()))
     }
 }
 
@@ -70,9 +63,7 @@ impl LogTransaction for EmbeddedTransaction {
         let prepared = prepare(&self.shared, &record)?;
         let draft = self.draft()?;
         if draft.bytes > 0 && draft.bytes.saturating_add(bytes) > bytes_max {
-            return Err(LogError::Invalid(format!(
-                "a transaction of more than {bytes_max} bytes"
-            )));
+            return Err(LogError::Invalid(format!("a transaction of more than {bytes_max} bytes")));
         }
         draft.bytes += bytes;
         draft.records.push(prepared);

@@ -29,29 +29,13 @@ pub(super) enum Job {
     /// Records and group offsets, all or none.
     Append(Append),
     /// A new holder of a transactional id.
-    Fence {
-        id: String,
-        reply: oneshot::Sender<Result<u64>>,
-    },
+    Fence { id: String, reply: oneshot::Sender<Result<u64>> },
     /// The oldest offset that can be read becomes `to`; answers how many offsets went.
-    Trim {
-        topic: Arc<Topic>,
-        partition: u32,
-        to: u64,
-        reply: oneshot::Sender<Result<u64>>,
-    },
+    Trim { topic: Arc<Topic>, partition: u32, to: u64, reply: oneshot::Sender<Result<u64>> },
     /// A new segment begins at the end, so that the last one can be trimmed.
-    Roll {
-        topic: Arc<Topic>,
-        partition: u32,
-        reply: oneshot::Sender<Result<u64>>,
-    },
+    Roll { topic: Arc<Topic>, partition: u32, reply: oneshot::Sender<Result<u64>> },
     /// Tombstones appended before `before_ms` go; answers how many.
-    DropTombstones {
-        topic: Arc<Topic>,
-        before_ms: i64,
-        reply: oneshot::Sender<Result<u64>>,
-    },
+    DropTombstones { topic: Arc<Topic>, before_ms: i64, reply: oneshot::Sender<Result<u64>> },
     /// Write something, to find out whether it works.
     Probe { reply: oneshot::Sender<Result<u64>> },
 }
@@ -112,8 +96,7 @@ pub(super) fn run(shared: &Shared, mut queue: mpsc::Receiver<Job>) {
             jobs.push(next);
         }
         shared.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
-        metrics::gauge!(telemetry::QUEUE_BYTES, "backend" => "embedded")
-            .set(shared.queued_bytes.load(Ordering::Relaxed) as f64);
+        metrics::gauge!(telemetry::QUEUE_BYTES, "backend" => "embedded").set(shared.queued_bytes.load(Ordering::Relaxed) as f64);
         metrics::gauge!(telemetry::QUEUE_RECORDS, "backend" => "embedded").set(queue.len() as f64);
         Round::new(shared).run(jobs.drain(..));
     }
@@ -123,11 +106,7 @@ impl Job {
     fn bytes(&self) -> usize {
         match self {
             Self::Append(append) => append.bytes,
-            Self::Fence { .. }
-            | Self::Trim { .. }
-            | Self::Roll { .. }
-            | Self::DropTombstones { .. }
-            | Self::Probe { .. } => 0,
+            Self::Fence { .. } | Self::Trim { .. } | Self::Roll { .. } | Self::DropTombstones { .. } | Self::Probe { .. } => 0,
         }
     }
 }
@@ -195,21 +174,12 @@ impl<'a> Round<'a> {
                 self.answers.push(Answer::Number(reply, epoch));
                 Ok(())
             }
-            Job::Trim {
-                topic,
-                partition,
-                to,
-                reply,
-            } => {
+            Job::Trim { topic, partition, to, reply } => {
                 let gone = self.trim(&topic, partition, to);
                 self.answers.push(Answer::Number(reply, gone));
                 Ok(())
             }
-            Job::Roll {
-                topic,
-                partition,
-                reply,
-            } => {
+            Job::Roll { topic, partition, reply } => {
                 if let Some(mut tail) = self.tail(&topic, partition) {
                     self.roll(&topic, partition, &mut tail);
                     self.set_tail(&topic, partition, tail);
@@ -217,11 +187,7 @@ impl<'a> Round<'a> {
                 self.answers.push(Answer::Number(reply, 0));
                 Ok(())
             }
-            Job::DropTombstones {
-                topic,
-                before_ms,
-                reply,
-            } => {
+            Job::DropTombstones { topic, before_ms, reply } => {
                 let outcome = self.drop_tombstones(&topic, before_ms);
                 let gone = outcome.as_ref().copied().unwrap_or(0);
                 self.answers.push(Answer::Number(reply, gone));
@@ -250,15 +216,8 @@ impl<'a> Round<'a> {
                 return Ok(());
             }
         }
-        if let Some(lost) = append
-            .offsets
-            .iter()
-            .find(|o| !o.group.owns(&o.topic.name, o.partition))
-        {
-            let refused = Err(LogError::NotAssigned {
-                topic: lost.topic.name.clone(),
-                partition: lost.partition,
-            });
+        if let Some(lost) = append.offsets.iter().find(|o| !o.group.owns(&o.topic.name, o.partition)) {
+            let refused = Err(LogError::NotAssigned { topic: lost.topic.name.clone(), partition: lost.partition });
             Answer::Positions(append.reply, Vec::new()).send(refused);
             return Ok(());
         }
@@ -274,24 +233,13 @@ impl<'a> Round<'a> {
             let key = keys::committed(offset.topic.id, offset.partition, offset.group.name());
             self.batch.put(key, offset.next.to_be_bytes());
         }
-        self.answers
-            .push(Answer::Positions(append.reply, positions));
+        self.answers.push(Answer::Positions(append.reply, positions));
         outcome
     }
 
     fn put(&mut self, record: Prepared) -> Result<Position> {
-        let Prepared {
-            topic,
-            partition,
-            compact,
-            mut encoded,
-        } = record;
-        let mut tail =
-            self.tail(&topic, partition)
-                .ok_or_else(|| LogError::UnknownPartition {
-                    topic: topic.name.clone(),
-                    partition,
-                })?;
+        let Prepared { topic, partition, compact, mut encoded } = record;
+        let mut tail = self.tail(&topic, partition).ok_or_else(|| LogError::UnknownPartition { topic: topic.name.clone(), partition })?;
         let offset = tail.end;
         codec::stamp(&mut encoded, self.now_ms);
         if let Some((key, deleted)) = compact {
@@ -300,28 +248,16 @@ impl<'a> Round<'a> {
             self.roll(&topic, partition, &mut tail);
         }
         let cf = self.shared.family(&topic)?;
-        self.batch
-            .put_cf(&cf, keys::record(topic.id, partition, offset), &encoded);
+        self.batch.put_cf(&cf, keys::record(topic.id, partition, offset), &encoded);
         tail.add(encoded.len() as u64, self.now_ms);
         self.records += 1;
-        let position = Position {
-            topic: topic.name.clone(),
-            partition,
-            offset,
-        };
+        let position = Position { topic: topic.name.clone(), partition, offset };
         self.set_tail(&topic, partition, tail);
         Ok(position)
     }
 
     /// On a compacted topic: the key's former record goes, the new one is noted.
-    fn supersede(
-        &mut self,
-        topic: &Arc<Topic>,
-        partition: u32,
-        offset: u64,
-        key: &[u8],
-        deleted: bool,
-    ) -> Result<()> {
+    fn supersede(&mut self, topic: &Arc<Topic>, partition: u32, offset: u64, key: &[u8], deleted: bool) -> Result<()> {
         let place = keys::latest(topic.id, partition, key);
         let former = match self.latest.get(&place) {
             Some(offset) => Some(*offset),
@@ -332,8 +268,7 @@ impl<'a> Round<'a> {
         };
         if let Some(former) = former {
             let cf = self.shared.family(topic)?;
-            self.batch
-                .delete_cf(&cf, keys::record(topic.id, partition, former));
+            self.batch.delete_cf(&cf, keys::record(topic.id, partition, former));
             count_deleted(topic, "superseded", 1);
         }
         self.batch.put(&place, offset.to_be_bytes());
@@ -363,18 +298,10 @@ impl<'a> Round<'a> {
             return 0;
         }
         if let Ok(cf) = self.shared.family(topic) {
-            self.batch.delete_range_cf(
-                &cf,
-                keys::record(topic.id, partition, from),
-                keys::record(topic.id, partition, to),
-            );
+            self.batch.delete_range_cf(&cf, keys::record(topic.id, partition, from), keys::record(topic.id, partition, to));
         }
-        self.batch.delete_range(
-            keys::segment(topic.id, partition, 0),
-            keys::segment(topic.id, partition, to),
-        );
-        self.batch
-            .put(keys::start(topic.id, partition), to.to_be_bytes());
+        self.batch.delete_range(keys::segment(topic.id, partition, 0), keys::segment(topic.id, partition, to));
+        self.batch.put(keys::start(topic.id, partition), to.to_be_bytes());
         self.starts.push((topic.clone(), partition, to));
         to - from
     }
@@ -384,11 +311,7 @@ impl<'a> Round<'a> {
         let stop = keys::tombstone(topic.id, before_ms, 0, 0);
         let cf = self.shared.family(topic)?;
         let mut gone = 0;
-        let rows = self
-            .shared
-            .db
-            .iterator(IteratorMode::From(&first, Direction::Forward))
-            .take(TOMBSTONES_MAX);
+        let rows = self.shared.db.iterator(IteratorMode::From(&first, Direction::Forward)).take(TOMBSTONES_MAX);
         for row in rows {
             let (row, key) = row.map_err(store_error)?;
             if *row >= *stop {
@@ -409,15 +332,11 @@ impl<'a> Round<'a> {
             if latest != Some(offset) {
                 continue;
             }
-            self.batch
-                .delete_cf(&cf, keys::record(topic.id, partition, offset));
+            self.batch.delete_cf(&cf, keys::record(topic.id, partition, offset));
             self.batch.delete(&place);
             if let Some(tail) = self.tail(topic, partition) {
                 // The tombstone may be the last record, from which the end is found on opening.
-                self.batch.put(
-                    keys::end_floor(topic.id, partition),
-                    tail.end.to_be_bytes(),
-                );
+                self.batch.put(keys::end_floor(topic.id, partition), tail.end.to_be_bytes());
             }
             gone += 1;
         }
@@ -433,8 +352,7 @@ impl<'a> Round<'a> {
     }
 
     fn set_tail(&mut self, topic: &Arc<Topic>, partition: u32, tail: Tail) {
-        self.tails
-            .insert((topic.id, partition), (topic.clone(), tail));
+        self.tails.insert((topic.id, partition), (topic.clone(), tail));
     }
 
     fn write(&mut self) -> Result<()> {
@@ -445,10 +363,7 @@ impl<'a> Round<'a> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         let began = Instant::now();
-        self.shared
-            .db
-            .write_opt(batch, &options)
-            .map_err(store_error)?;
+        self.shared.db.write_opt(batch, &options).map_err(store_error)?;
         metrics::histogram!(telemetry::SYNC_SECONDS).record(began.elapsed().as_secs_f64());
         metrics::histogram!(telemetry::SYNC_RECORDS).record(self.records as f64);
         Ok(())

@@ -31,30 +31,17 @@ impl Described {
 pub(super) async fn create_topics(cluster: &Cluster, specs: &[TopicSpec]) -> Result<()> {
     let admin = admin(cluster)?;
     let timeout = cluster.config.timeout;
-    let options = AdminOptions::new()
-        .request_timeout(Some(timeout))
-        .operation_timeout(Some(timeout));
+    let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
     let settings: Vec<_> = specs.iter().map(settings).collect();
-    let topics: Vec<_> = specs
-        .iter()
-        .zip(&settings)
-        .map(|(spec, settings)| new_topic(spec, settings))
-        .collect::<Result<_>>()?;
+    let topics: Vec<_> = specs.iter().zip(&settings).map(|(spec, settings)| new_topic(spec, settings)).collect::<Result<_>>()?;
     if topics.is_empty() {
         return Ok(());
     }
-    let answers = admin
-        .create_topics(&topics, &options)
-        .await
-        .map_err(|e| kafka_error(&e, "creating topics"))?;
+    let answers = admin.create_topics(&topics, &options).await.map_err(|e| kafka_error(&e, "creating topics"))?;
     let mut there = Vec::new();
     for (answer, spec) in answers.into_iter().zip(specs) {
         match answer {
-            Ok(_) => tracing::info!(
-                topic = spec.name,
-                partitions = spec.partitions,
-                "topic created"
-            ),
+            Ok(_) => tracing::info!(topic = spec.name, partitions = spec.partitions, "topic created"),
             Err((_, Code::TopicAlreadyExists)) => there.push(spec),
             Err((name, code)) => return Err(kafka_error(&KafkaError::AdminOp(code), &name)),
         }
@@ -64,11 +51,7 @@ pub(super) async fn create_topics(cluster: &Cluster, specs: &[TopicSpec]) -> Res
     }
     for spec in specs {
         wait_for_leaders(cluster, spec).await?;
-        let topic = Topic {
-            partitions: spec.partitions,
-            compacted: spec.compacted,
-            record_bytes_max: spec.record_bytes_max,
-        };
+        let topic = Topic { partitions: spec.partitions, compacted: spec.compacted, record_bytes_max: spec.record_bytes_max };
         let mut topics = cluster.topics.write();
         topics.insert(spec.name.clone(), std::sync::Arc::new(topic));
     }
@@ -88,19 +71,12 @@ pub(super) async fn describe(cluster: &Cluster, topic: &str) -> Result<Described
     let value = |name: &str| answer.get(name).and_then(|e| e.value.clone());
     Ok(Described {
         compacted: value("cleanup.policy").is_some_and(|v| v.contains("compact")),
-        message_bytes_max: value("max.message.bytes")
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(usize::MAX),
+        message_bytes_max: value("max.message.bytes").and_then(|v| v.parse().ok()).unwrap_or(usize::MAX),
     })
 }
 
 async fn check(cluster: &Cluster, spec: &TopicSpec) -> Result<()> {
-    let differs = |what: String| {
-        Err(LogError::TopicMismatch {
-            topic: spec.name.clone(),
-            what,
-        })
-    };
+    let differs = |what: String| Err(LogError::TopicMismatch { topic: spec.name.clone(), what });
     let partitions = cluster.partitions(&spec.name).await?;
     if partitions != spec.partitions {
         return differs(format!("has {partitions} partitions, not {}", spec.partitions));
@@ -110,11 +86,7 @@ async fn check(cluster: &Cluster, spec: &TopicSpec) -> Result<()> {
         return differs(format!("compacted is {}", described.compacted));
     }
     if described.record_bytes_max() < spec.record_bytes_max {
-        return differs(format!(
-            "takes records of {} bytes, not {}",
-            described.record_bytes_max(),
-            spec.record_bytes_max
-        ));
+        return differs(format!("takes records of {} bytes, not {}", described.record_bytes_max(), spec.record_bytes_max));
     }
     Ok(())
 }
@@ -127,9 +99,7 @@ async fn wait_for_leaders(cluster: &Cluster, spec: &TopicSpec) -> Result<()> {
         let name = spec.name.clone();
         let led = cluster
             .ask(move |meta, timeout| {
-                let answer = meta
-                    .fetch_metadata(Some(&name), timeout)
-                    .map_err(|e| kafka_error(&e, &name))?;
+                let answer = meta.fetch_metadata(Some(&name), timeout).map_err(|e| kafka_error(&e, &name))?;
                 Ok(answer
                     .topics()
                     .iter()
@@ -143,36 +113,24 @@ async fn wait_for_leaders(cluster: &Cluster, spec: &TopicSpec) -> Result<()> {
             return Ok(());
         }
         if tokio::time::Instant::now() > deadline {
-            return Err(LogError::Timeout(format!(
-                "topic {} has leaders for {led} of {} partitions",
-                spec.name, spec.partitions
-            )));
+            return Err(LogError::Timeout(format!("topic {} has leaders for {led} of {} partitions", spec.name, spec.partitions)));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 fn admin(cluster: &Cluster) -> Result<AdminClient<Context>> {
-    AdminClient::from_config_and_context(
-        &client_config(&cluster.config, Role::Admin),
-        Context::default(),
-    )
-    .map_err(|e| kafka_error(&e, "Kafka admin client"))
+    AdminClient::from_config_and_context(&client_config(&cluster.config, Role::Admin), Context::default())
+        .map_err(|e| kafka_error(&e, "Kafka admin client"))
 }
 
 fn settings(spec: &TopicSpec) -> Vec<(String, String)> {
     let keep = |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |n| n.to_string());
     let mut settings = vec![
-        (
-            "max.message.bytes",
-            (spec.record_bytes_max + BATCH_BYTES).to_string(),
-        ),
+        ("max.message.bytes", (spec.record_bytes_max + BATCH_BYTES).to_string()),
         ("retention.ms", keep(spec.retention_ms)),
         ("retention.bytes", keep(spec.retention_bytes)),
-        (
-            "cleanup.policy",
-            if spec.compacted { "compact" } else { "delete" }.to_owned(),
-        ),
+        ("cleanup.policy", if spec.compacted { "compact" } else { "delete" }.to_owned()),
     ]
     .into_iter()
     .map(|(k, v)| (k.to_owned(), v))
@@ -182,11 +140,8 @@ fn settings(spec: &TopicSpec) -> Vec<(String, String)> {
 }
 
 fn new_topic<'a>(spec: &'a TopicSpec, settings: &'a [(String, String)]) -> Result<NewTopic<'a>> {
-    let partitions = i32::try_from(spec.partitions)
-        .map_err(|_| LogError::Invalid(format!("{} partitions", spec.partitions)))?;
+    let partitions = i32::try_from(spec.partitions).map_err(|_| LogError::Invalid(format!("{} partitions", spec.partitions)))?;
     let copies = spec.replication.map_or(-1, i32::from);
     let topic = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(copies));
-    Ok(settings
-        .iter()
-        .fold(topic, |topic, (key, value)| topic.set(key, value)))
+    Ok(settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value)))
 }

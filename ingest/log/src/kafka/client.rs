@@ -78,9 +78,7 @@ const CONSUMER_ONLY: [&str; 14] = [
 /// Refuses settings that would break what the log promises.
 pub(super) fn check_settings(settings: &BTreeMap<String, String>) -> Result<()> {
     match settings.keys().find(|k| FIXED.contains(&k.as_str())) {
-        Some(key) => Err(LogError::Invalid(format!(
-            "the Kafka setting {key} is fixed by the log and can't be set"
-        ))),
+        Some(key) => Err(LogError::Invalid(format!("the Kafka setting {key} is fixed by the log and can't be set"))),
         None => Ok(()),
     }
 }
@@ -101,14 +99,8 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
                 .set("linger.ms", "1")
                 .set("partitioner", "murmur2_random")
                 .set("delivery.timeout.ms", config.timeout.as_millis().to_string())
-                .set(
-                    "queue.buffering.max.messages",
-                    config.queue_records_max.to_string(),
-                )
-                .set(
-                    "queue.buffering.max.kbytes",
-                    (config.queue_bytes_max / 1024).max(1).to_string(),
-                );
+                .set("queue.buffering.max.messages", config.queue_records_max.to_string())
+                .set("queue.buffering.max.kbytes", (config.queue_bytes_max / 1024).max(1).to_string());
         }
         Role::Consumer => {
             client
@@ -125,9 +117,7 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
         let fits = match role {
             Role::Producer => !CONSUMER_ONLY.contains(&key.as_str()),
             Role::Consumer => !PRODUCER_ONLY.contains(&key.as_str()),
-            Role::Admin => {
-                !CONSUMER_ONLY.contains(&key.as_str()) && !PRODUCER_ONLY.contains(&key.as_str())
-            }
+            Role::Admin => !CONSUMER_ONLY.contains(&key.as_str()) && !PRODUCER_ONLY.contains(&key.as_str()),
         };
         if fits {
             client.set(key, value);
@@ -192,8 +182,7 @@ impl ConsumerContext for Context {
 impl Context {
     fn tell(&self, list: &TopicPartitionList, kind: &'static str) {
         let partitions = partitions(list);
-        metrics::counter!(telemetry::REBALANCES, "group" => self.group.clone(), "kind" => kind)
-            .increment(1);
+        metrics::counter!(telemetry::REBALANCES, "group" => self.group.clone(), "kind" => kind).increment(1);
         tracing::debug!(group = self.group, kind, partitions = partitions.len(), "rebalance");
         let Some(listener) = self.listener.as_ref().filter(|_| !partitions.is_empty()) else {
             return;
@@ -222,10 +211,7 @@ pub(super) fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
 
 /// Kafka's number of a partition.
 pub(super) fn partition_number(topic: &str, partition: u32) -> Result<i32> {
-    i32::try_from(partition).map_err(|_| LogError::UnknownPartition {
-        topic: topic.to_owned(),
-        partition,
-    })
+    i32::try_from(partition).map_err(|_| LogError::UnknownPartition { topic: topic.to_owned(), partition })
 }
 
 /// What a Kafka error means to a caller; `what` says to what it happened.
@@ -248,19 +234,10 @@ pub(super) fn kafka_error(error: &KafkaError, what: &str) -> LogError {
     };
     match code {
         code if is_fencing(code) => LogError::Fenced(what.to_owned()),
-        Code::QueueFull => LogError::Busy {
-            retry_after_ms: RETRY_AFTER_MS,
-        },
-        Code::UnknownTopic | Code::UnknownTopicOrPartition => {
-            LogError::UnknownTopic(what.to_owned())
-        }
-        Code::MessageTimedOut
-        | Code::OperationTimedOut
-        | Code::RequestTimedOut
-        | Code::TimedOutQueue => LogError::Timeout(text),
-        Code::ConcurrentTransactions | Code::PurgeQueue | Code::PurgeInflight => {
-            LogError::MustAbort(text)
-        }
+        Code::QueueFull => LogError::Busy { retry_after_ms: RETRY_AFTER_MS },
+        Code::UnknownTopic | Code::UnknownTopicOrPartition => LogError::UnknownTopic(what.to_owned()),
+        Code::MessageTimedOut | Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => LogError::Timeout(text),
+        Code::ConcurrentTransactions | Code::PurgeQueue | Code::PurgeInflight => LogError::MustAbort(text),
         Code::Authentication
         | Code::SSL
         | Code::SaslAuthenticationFailed
@@ -282,10 +259,7 @@ pub(super) fn kafka_error(error: &KafkaError, what: &str) -> LogError {
 
 /// Whether a newer holder of the transactional id is behind it.
 fn is_fencing(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch
-    )
+    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
 }
 
 /// Whether a commit failed because the member no longer holds what it commits.

@@ -14,9 +14,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 
-use super::client::{
-    client_config, is_lost_membership, kafka_error, partition_number, partitions, Context, Role,
-};
+use super::client::{client_config, is_lost_membership, kafka_error, partition_number, partitions, Context, Role};
 use super::KafkaConfig;
 use crate::api::{Consumer, ConsumerOptions, GroupHandle, GroupHandleInner, StartFrom};
 use crate::error::{LogError, Result};
@@ -42,10 +40,7 @@ pub struct KafkaGroup {
 impl KafkaGroup {
     /// The membership as it is now, and the processed positions as offsets to commit, if the member
     /// still holds their partitions.
-    pub(super) fn offsets(
-        &self,
-        processed: &[Position],
-    ) -> Result<(ConsumerGroupMetadata, TopicPartitionList)> {
+    pub(super) fn offsets(&self, processed: &[Position]) -> Result<(ConsumerGroupMetadata, TopicPartitionList)> {
         let client = self.client.upgrade().ok_or(LogError::Closed)?;
         let list = offsets(&client, processed)?;
         let membership = client.group_metadata().ok_or(LogError::Closed)?;
@@ -60,20 +55,12 @@ impl KafkaConsumer {
             StartFrom::Latest => "latest",
         };
         let mut settings = client_config(config, Role::Consumer);
-        settings
-            .set("group.id", &options.group)
-            .set("auto.offset.reset", reset);
-        let context = Context {
-            group: options.group.clone(),
-            listener: options.listener.clone(),
-        };
+        settings.set("group.id", &options.group).set("auto.offset.reset", reset);
+        let context = Context { group: options.group.clone(), listener: options.listener.clone() };
         let client: StreamConsumer<Context> =
-            StreamConsumer::from_config_and_context(&settings, context)
-                .map_err(|e| kafka_error(&e, &options.group))?;
+            StreamConsumer::from_config_and_context(&settings, context).map_err(|e| kafka_error(&e, &options.group))?;
         let topics: Vec<_> = options.topics.iter().map(String::as_str).collect();
-        client
-            .subscribe(&topics)
-            .map_err(|e| kafka_error(&e, &options.group))?;
+        client.subscribe(&topics).map_err(|e| kafka_error(&e, &options.group))?;
         Ok(Self {
             group: options.group.clone(),
             timeout: config.timeout,
@@ -133,59 +120,44 @@ impl Consumer for KafkaConsumer {
         let group = self.group.clone();
         let first = processed.first().cloned();
         let commit = move || client.commit(&list, CommitMode::Sync);
-        tokio::task::spawn_blocking(commit)
-            .await
-            .map_err(|_| LogError::Closed)?
-            .map_err(|error| match (error.rdkafka_error_code(), first) {
-                (Some(code), Some(place)) if is_lost_membership(code) => LogError::NotAssigned {
-                    topic: place.topic,
-                    partition: place.partition,
-                },
+        tokio::task::spawn_blocking(commit).await.map_err(|_| LogError::Closed)?.map_err(|error| {
+            match (error.rdkafka_error_code(), first) {
+                (Some(code), Some(place)) if is_lost_membership(code) => {
+                    LogError::NotAssigned { topic: place.topic, partition: place.partition }
+                }
                 _ => kafka_error(&error, &group),
-            })
+            }
+        })
     }
 
     async fn seek(&self, partition: &TopicPartition, offset: u64) -> Result<()> {
         let client = self.client()?;
         if !holds(&client, partition) {
-            return Err(LogError::NotAssigned {
-                topic: partition.topic.clone(),
-                partition: partition.partition,
-            });
+            return Err(LogError::NotAssigned { topic: partition.topic.clone(), partition: partition.partition });
         }
         let number = partition_number(&partition.topic, partition.partition)?;
         let offset = offset_number(offset)?;
         let (topic, timeout) = (partition.topic.clone(), self.timeout);
         tokio::task::spawn_blocking(move || {
-            client
-                .seek(&topic, number, Offset::Offset(offset), timeout)
-                .map_err(|e| kafka_error(&e, &topic))
+            client.seek(&topic, number, Offset::Offset(offset), timeout).map_err(|e| kafka_error(&e, &topic))
         })
         .await
         .map_err(|_| LogError::Closed)?
     }
 
     fn assignment(&self) -> Vec<TopicPartition> {
-        self.client()
-            .ok()
-            .and_then(|client| client.assignment().ok())
-            .map(|list| partitions(&list))
-            .unwrap_or_default()
+        self.client().ok().and_then(|client| client.assignment().ok()).map(|list| partitions(&list)).unwrap_or_default()
     }
 
     fn group(&self) -> Result<GroupHandle> {
-        Ok(GroupHandle(GroupHandleInner::Kafka(Arc::new(KafkaGroup {
-            client: Arc::downgrade(&self.client()?),
-        }))))
+        Ok(GroupHandle(GroupHandleInner::Kafka(Arc::new(KafkaGroup { client: Arc::downgrade(&self.client()?) }))))
     }
 
     async fn close(&self) -> Result<()> {
         let client = self.client.write().take();
         self.closed.send_replace(true);
         let _one = self.polling.lock().await;
-        tokio::task::spawn_blocking(move || drop(client))
-            .await
-            .map_err(|_| LogError::Closed)
+        tokio::task::spawn_blocking(move || drop(client)).await.map_err(|_| LogError::Closed)
     }
 }
 
@@ -230,9 +202,7 @@ pub(super) fn offset_number(offset: u64) -> Result<i64> {
 
 fn holds(client: &StreamConsumer<Context>, partition: &TopicPartition) -> bool {
     let number = i32::try_from(partition.partition).unwrap_or(-1);
-    client
-        .assignment()
-        .is_ok_and(|held| held.find_partition(&partition.topic, number).is_some())
+    client.assignment().is_ok_and(|held| held.find_partition(&partition.topic, number).is_some())
 }
 
 /// The furthest of the processed positions of each partition, as offsets to commit; the broker
@@ -241,9 +211,7 @@ fn offsets(client: &StreamConsumer<Context>, processed: &[Position]) -> Result<T
     let mut next: BTreeMap<(&str, u32), u64> = BTreeMap::new();
     for position in processed {
         let after = position.offset.saturating_add(1);
-        let furthest = next
-            .entry((position.topic.as_str(), position.partition))
-            .or_insert(after);
+        let furthest = next.entry((position.topic.as_str(), position.partition)).or_insert(after);
         *furthest = after.max(*furthest);
     }
     let held = client.assignment().map_err(|e| kafka_error(&e, "assignment"))?;
@@ -251,13 +219,9 @@ fn offsets(client: &StreamConsumer<Context>, processed: &[Position]) -> Result<T
     for ((topic, partition), offset) in next {
         let number = partition_number(topic, partition)?;
         if held.find_partition(topic, number).is_none() {
-            return Err(LogError::NotAssigned {
-                topic: topic.to_owned(),
-                partition,
-            });
+            return Err(LogError::NotAssigned { topic: topic.to_owned(), partition });
         }
-        list.add_partition_offset(topic, number, Offset::Offset(offset_number(offset)?))
-            .map_err(|e| kafka_error(&e, topic))?;
+        list.add_partition_offset(topic, number, Offset::Offset(offset_number(offset)?)).map_err(|e| kafka_error(&e, topic))?;
     }
     Ok(list)
 }

@@ -27,9 +27,7 @@ use rdkafka::producer::future_producer::{Delivery, DeliveryFuture};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::api::{
-    Consumer, ConsumerOptions, Health, Log, LogTransaction, PartitionLag, PartitionRange, ReadBatch,
-};
+use crate::api::{Consumer, ConsumerOptions, Health, Log, LogTransaction, PartitionLag, PartitionRange, ReadBatch};
 use crate::error::{LogError, Result};
 use crate::record::{NewRecord, Position};
 use crate::telemetry;
@@ -104,13 +102,8 @@ impl KafkaLog {
         client::check_settings(&config.settings)?;
         let mut meta = client_config(&config, Role::Consumer);
         meta.set("group.id", "portgate-meta");
-        let meta = BaseConsumer::from_config_and_context(&meta, Context::default())
-            .map_err(|e| kafka_error(&e, "Kafka client"))?;
-        let cluster = Arc::new(Cluster {
-            config,
-            meta: Arc::new(meta),
-            topics: RwLock::default(),
-        });
+        let meta = BaseConsumer::from_config_and_context(&meta, Context::default()).map_err(|e| kafka_error(&e, "Kafka client"))?;
+        let cluster = Arc::new(Cluster { config, meta: Arc::new(meta), topics: RwLock::default() });
         cluster.ping().await?;
         Ok(Self {
             producer: RwLock::new(producer(&cluster.config, None)?),
@@ -128,8 +121,7 @@ impl KafkaLog {
     async fn send(&self, record: &NewRecord) -> Result<DeliveryFuture> {
         self.cluster.check(record).await?;
         let producer = self.producer();
-        metrics::gauge!(telemetry::QUEUE_RECORDS, "backend" => "kafka")
-            .set(f64::from(producer.in_flight_count()));
+        metrics::gauge!(telemetry::QUEUE_RECORDS, "backend" => "kafka").set(f64::from(producer.in_flight_count()));
         send(&producer, record)
     }
 
@@ -161,14 +153,8 @@ impl KafkaLog {
                 (0..partitions)
                     .map(|partition| {
                         let number = partition_number(&name, partition)?;
-                        let (low, high) = meta
-                            .fetch_watermarks(&name, number, timeout)
-                            .map_err(|e| kafka_error(&e, &name))?;
-                        Ok(PartitionRange {
-                            partition,
-                            earliest: u64::try_from(low).unwrap_or(0),
-                            end: u64::try_from(high).unwrap_or(0),
-                        })
+                        let (low, high) = meta.fetch_watermarks(&name, number, timeout).map_err(|e| kafka_error(&e, &name))?;
+                        Ok(PartitionRange { partition, earliest: u64::try_from(low).unwrap_or(0), end: u64::try_from(high).unwrap_or(0) })
                     })
                     .collect()
             })
@@ -205,7 +191,7 @@ impl Cluster {
             question(&meta, timeout)
         })
         .await
-            .map_err(|_| LogError::Closed)?
+        .map_err(|_| LogError::Closed)?
     }
 
     async fn ping(&self) -> Result<usize> {
@@ -213,9 +199,7 @@ impl Cluster {
         self.ask(move |meta, timeout| {
             let answer = meta
                 .fetch_metadata(None, timeout.min(Duration::from_secs(10)))
-                .map_err(|e| {
-                    LogError::Unavailable(format!("no Kafka broker answers at {brokers}: {e}"))
-                })?;
+                .map_err(|e| LogError::Unavailable(format!("no Kafka broker answers at {brokers}: {e}")))?;
             Ok(answer.brokers().len())
         })
         .await
@@ -225,14 +209,8 @@ impl Cluster {
     async fn partitions(&self, topic: &str) -> Result<u32> {
         let name = topic.to_owned();
         self.ask(move |meta, timeout| {
-            let answer = meta
-                .fetch_metadata(Some(&name), timeout)
-                .map_err(|e| kafka_error(&e, &name))?;
-            let found = answer
-                .topics()
-                .iter()
-                .find(|t| t.name() == name && t.error().is_none())
-                .map_or(0, |t| t.partitions().len());
+            let answer = meta.fetch_metadata(Some(&name), timeout).map_err(|e| kafka_error(&e, &name))?;
+            let found = answer.topics().iter().find(|t| t.name() == name && t.error().is_none()).map_or(0, |t| t.partitions().len());
             match u32::try_from(found) {
                 Ok(n) if n > 0 => Ok(n),
                 _ => Err(LogError::UnknownTopic(name)),
@@ -248,11 +226,7 @@ impl Cluster {
         }
         let partitions = self.partitions(name).await?;
         let described = admin::describe(self, name).await?;
-        let topic = Arc::new(Topic {
-            partitions,
-            compacted: described.compacted,
-            record_bytes_max: described.record_bytes_max(),
-        });
+        let topic = Arc::new(Topic { partitions, compacted: described.compacted, record_bytes_max: described.record_bytes_max() });
         self.topics.write().insert(name.to_owned(), topic.clone());
         Ok(topic)
     }
@@ -262,10 +236,7 @@ impl Cluster {
         let topic = self.topic(&record.topic).await?;
         record.check(topic.compacted, topic.record_bytes_max)?;
         match record.partition {
-            Some(partition) if partition >= topic.partitions => Err(LogError::UnknownPartition {
-                topic: record.topic.clone(),
-                partition,
-            }),
+            Some(partition) if partition >= topic.partitions => Err(LogError::UnknownPartition { topic: record.topic.clone(), partition }),
             _ => Ok(()),
         }
     }
@@ -321,30 +292,15 @@ impl Log for KafkaLog {
         for topic in &options.topics {
             self.cluster.topic(topic).await?;
         }
-        Ok(Box::new(consumer::KafkaConsumer::join(
-            &self.cluster.config,
-            &options,
-        )?))
+        Ok(Box::new(consumer::KafkaConsumer::join(&self.cluster.config, &options)?))
     }
 
-    async fn read(
-        &self,
-        topic: &str,
-        partition: u32,
-        from_offset: u64,
-        max: usize,
-        wait: Duration,
-    ) -> Result<ReadBatch> {
+    async fn read(&self, topic: &str, partition: u32, from_offset: u64, max: usize, wait: Duration) -> Result<ReadBatch> {
         let known = self.cluster.topic(topic).await?;
         if partition >= known.partitions {
-            return Err(LogError::UnknownPartition {
-                topic: topic.to_owned(),
-                partition,
-            });
+            return Err(LogError::UnknownPartition { topic: topic.to_owned(), partition });
         }
-        self.readers
-            .read(topic, partition, from_offset, max, wait)
-            .await
+        self.readers.read(topic, partition, from_offset, max, wait).await
     }
 
     async fn ranges(&self, topic: &str) -> Result<Vec<PartitionRange>> {
@@ -364,21 +320,16 @@ impl Log for KafkaLog {
             let (client, name) = (client.clone(), (*topic).to_owned());
             let answer = tokio::task::spawn_blocking(move || {
                 drop(client.poll(Duration::ZERO));
-                client
-                    .committed_offsets(asked, timeout)
-                    .map_err(|e| kafka_error(&e, &name))
+                client.committed_offsets(asked, timeout).map_err(|e| kafka_error(&e, &name))
             })
             .await
             .map_err(|_| LogError::Closed)??;
             for range in ranges {
                 let number = partition_number(topic, range.partition)?;
-                let committed =
-                    answer
-                        .find_partition(topic, number)
-                        .and_then(|e| match e.offset() {
-                            Offset::Offset(offset) => u64::try_from(offset).ok(),
-                            _ => None,
-                        });
+                let committed = answer.find_partition(topic, number).and_then(|e| match e.offset() {
+                    Offset::Offset(offset) => u64::try_from(offset).ok(),
+                    _ => None,
+                });
                 lags.push(PartitionLag::new(group, topic, range, committed));
             }
         }
@@ -386,8 +337,7 @@ impl Log for KafkaLog {
     }
 
     async fn transaction(&self, transactional_id: &str) -> Result<Box<dyn LogTransaction>> {
-        let transaction =
-            transaction::KafkaTransaction::begin(self.cluster.clone(), transactional_id).await?;
+        let transaction = transaction::KafkaTransaction::begin(self.cluster.clone(), transactional_id).await?;
         Ok(Box::new(transaction))
     }
 
@@ -414,8 +364,7 @@ fn producer(config: &KafkaConfig, id: Option<&str>) -> Result<FutureProducer<Con
             client.set("delivery.timeout.ms", "15000");
         }
     }
-    FutureProducer::from_config_and_context(&client, Context::default())
-        .map_err(|e| kafka_error(&e, "Kafka producer"))
+    FutureProducer::from_config_and_context(&client, Context::default()).map_err(|e| kafka_error(&e, "Kafka producer"))
 }
 
 /// Hands a checked record to a producer; a full queue is an error at once.
@@ -429,45 +378,23 @@ fn send(producer: &FutureProducer<Context>, record: &NewRecord) -> Result<Delive
     }
     if !record.headers.is_empty() {
         let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        message.headers = Some(record.headers.iter().fold(headers, |all, (name, value)| {
-            all.insert(Header {
-                key: name,
-                value: Some(value.as_ref()),
-            })
-        }));
+        message.headers =
+            Some(record.headers.iter().fold(headers, |all, (name, value)| all.insert(Header { key: name, value: Some(value.as_ref()) })));
     }
-    producer
-        .send_result(message)
-        .map_err(|(e, _)| kafka_error(&e, &record.topic))
+    producer.send_result(message).map_err(|(e, _)| kafka_error(&e, &record.topic))
 }
 
 /// Waits until a record is acknowledged.
 async fn delivered(topic: &str, delivery: DeliveryFuture) -> Result<Position, KafkaError> {
-    let Delivery {
-        partition, offset, ..
-    } = delivery
-        .await
-        .map_err(|_| KafkaError::Canceled)?
-        .map_err(|(e, _)| e)?;
-    Ok(Position {
-        topic: topic.to_owned(),
-        partition: u32::try_from(partition).unwrap_or(0),
-        offset: u64::try_from(offset).unwrap_or(0),
-    })
+    let Delivery { partition, offset, .. } = delivery.await.map_err(|_| KafkaError::Canceled)?.map_err(|(e, _)| e)?;
+    Ok(Position { topic: topic.to_owned(), partition: u32::try_from(partition).unwrap_or(0), offset: u64::try_from(offset).unwrap_or(0) })
 }
 
 fn into_log_error(error: &KafkaError, record: &NewRecord, cluster: &Cluster) -> LogError {
     use rdkafka::error::RDKafkaErrorCode as Code;
-    let too_large = matches!(
-        error.rdkafka_error_code(),
-        Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize)
-    );
+    let too_large = matches!(error.rdkafka_error_code(), Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize));
     if too_large {
-        return LogError::TooLarge {
-            topic: record.topic.clone(),
-            bytes: record.size_bytes(),
-            max: cluster.config.message_bytes_max,
-        };
+        return LogError::TooLarge { topic: record.topic.clone(), bytes: record.size_bytes(), max: cluster.config.message_bytes_max };
     }
     kafka_error(error, &record.topic)
 }

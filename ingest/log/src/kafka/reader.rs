@@ -58,20 +58,10 @@ impl Drop for Lent {
 
 impl Readers {
     pub fn new(cluster: Arc<Cluster>) -> Self {
-        Self {
-            cluster,
-            idle: Arc::default(),
-        }
+        Self { cluster, idle: Arc::default() }
     }
 
-    pub async fn read(
-        &self,
-        topic: &str,
-        partition: u32,
-        from: u64,
-        max: usize,
-        wait: Duration,
-    ) -> Result<ReadBatch> {
+    pub async fn read(&self, topic: &str, partition: u32, from: u64, max: usize, wait: Duration) -> Result<ReadBatch> {
         let (mut lent, goes_on) = self.lend(topic, partition, from)?;
         let reader = lent.reader.as_mut().ok_or(LogError::Closed)?;
         let batch = if goes_on && !wait.is_zero() {
@@ -95,19 +85,11 @@ impl Readers {
         let name = topic.to_owned();
         self.cluster
             .ask(move |meta, timeout| {
-                let (low, high) = meta
-                    .fetch_watermarks(&name, number, timeout)
-                    .map_err(|e| kafka_error(&e, &name))?;
+                let (low, high) = meta.fetch_watermarks(&name, number, timeout).map_err(|e| kafka_error(&e, &name))?;
                 let earliest = u64::try_from(low).unwrap_or(0);
                 let end = u64::try_from(high).unwrap_or(0);
                 if from < earliest || from > end {
-                    return Err(LogError::OffsetOutOfRange {
-                        topic: name,
-                        partition,
-                        asked: from,
-                        earliest,
-                        end,
-                    });
+                    return Err(LogError::OffsetOutOfRange { topic: name, partition, asked: from, earliest, end });
                 }
                 Ok(end)
             })
@@ -117,16 +99,12 @@ impl Readers {
     /// A reader that reads `from` next, and whether it goes on from an earlier call.
     fn lend(&self, topic: &str, partition: u32, from: u64) -> Result<(Lent, bool)> {
         let mut idle = self.idle.lock();
-        let place = idle
-            .iter()
-            .position(|r| r.topic == topic && r.partition == partition && r.next == from);
+        let place = idle.iter().position(|r| r.topic == topic && r.partition == partition && r.next == from);
         let reader = if let Some(place) = place {
             // INVARIANT: its client has delivered everything before `next` and nothing after.
             idle.remove(place)
         } else {
-            let other = idle
-                .iter()
-                .position(|r| r.topic == topic && r.partition == partition);
+            let other = idle.iter().position(|r| r.topic == topic && r.partition == partition);
             let client = match other {
                 Some(place) => idle.remove(place).client,
                 None => self.client()?,
@@ -134,10 +112,7 @@ impl Readers {
             drop(idle);
             Reader::start(client, topic, partition, from)?
         };
-        let lent = Lent {
-            reader: Some(reader),
-            idle: self.idle.clone(),
-        };
+        let lent = Lent { reader: Some(reader), idle: self.idle.clone() };
         Ok((lent, place.is_some()))
     }
 
@@ -148,29 +123,18 @@ impl Readers {
             .set("auto.offset.reset", "error")
             .set("queued.max.messages.kbytes", "8192")
             .set("enable.partition.eof", "true");
-        StreamConsumer::from_config_and_context(&settings, Context::default())
-            .map_err(|e| kafka_error(&e, "Kafka client"))
+        StreamConsumer::from_config_and_context(&settings, Context::default()).map_err(|e| kafka_error(&e, "Kafka client"))
     }
 }
 
 impl Reader {
-    fn start(
-        client: StreamConsumer<Context>,
-        topic: &str,
-        partition: u32,
-        from: u64,
-    ) -> Result<Self> {
+    fn start(client: StreamConsumer<Context>, topic: &str, partition: u32, from: u64) -> Result<Self> {
         let mut list = TopicPartitionList::new();
         let offset = Offset::Offset(offset_number(from)?);
         list.add_partition_offset(topic, partition_number(topic, partition)?, offset)
             .and_then(|()| client.assign(&list))
             .map_err(|e| kafka_error(&e, topic))?;
-        Ok(Self {
-            client,
-            topic: topic.to_owned(),
-            partition,
-            next: from,
-        })
+        Ok(Self { client, topic: topic.to_owned(), partition, next: from })
     }
 
     /// Reads what lies before `end`.
@@ -244,9 +208,6 @@ impl Batch {
     }
 
     fn finish(self, next_offset: u64) -> ReadBatch {
-        ReadBatch {
-            records: self.records,
-            next_offset,
-        }
+        ReadBatch { records: self.records, next_offset }
     }
 }

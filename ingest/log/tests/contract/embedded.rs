@@ -22,10 +22,7 @@ pub struct Embedded {
 
 impl Embedded {
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            names: AtomicU32::new(0),
-        }
+        Self { folder: tempfile::tempdir().unwrap(), names: AtomicU32::new(0) }
     }
 
     fn config(&self) -> EmbeddedConfig {
@@ -51,11 +48,7 @@ impl Fixture for Embedded {
     }
 
     async fn open_narrow(&self) -> Arc<dyn Log> {
-        let config = EmbeddedConfig {
-            queue_appends_max: 16,
-            queue_bytes_max: 100_000,
-            ..self.config()
-        };
+        let config = EmbeddedConfig { queue_appends_max: 16, queue_bytes_max: 100_000, ..self.config() };
         Arc::new(EmbeddedLog::open(config).unwrap())
     }
 
@@ -157,33 +150,18 @@ async fn a_second_log_in_the_folder_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn offsets_never_go_back_when_everything_is_deleted() {
     let fixture = Embedded::new();
-    let config = EmbeddedConfig {
-        tombstone_ms: 0,
-        ..fixture.config()
-    };
+    let config = EmbeddedConfig { tombstone_ms: 0, ..fixture.config() };
     let open = || EmbeddedLog::open(config.clone()).unwrap();
     let log = open();
-    let aged = topic_with(&log, &fixture, 1, |spec| TopicSpec {
-        retention_ms: Some(300),
-        ..spec
-    })
-    .await;
-    let compacted = topic_with(&log, &fixture, 1, |spec| TopicSpec {
-        compacted: true,
-        ..spec
-    })
-    .await;
+    let aged = topic_with(&log, &fixture, 1, |spec| TopicSpec { retention_ms: Some(300), ..spec }).await;
+    let compacted = topic_with(&log, &fixture, 1, |spec| TopicSpec { compacted: true, ..spec }).await;
     for i in 0..25 {
         put(&log, &aged, "k", &i.to_string()).await;
         put(&log, &compacted, "k", &i.to_string()).await;
     }
-    log.append(NewRecord::tombstone(&compacted, "k"))
-        .await
-        .unwrap();
+    log.append(NewRecord::tombstone(&compacted, "k")).await.unwrap();
     let began = Instant::now();
-    while !read_all(&log, &aged, 0).await.is_empty()
-        || !read_all(&log, &compacted, 0).await.is_empty()
-    {
+    while !read_all(&log, &aged, 0).await.is_empty() || !read_all(&log, &compacted, 0).await.is_empty() {
         assert!(began.elapsed() < Duration::from_secs(20), "everything goes in time");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -201,12 +179,7 @@ async fn offsets_never_go_back_when_everything_is_deleted() {
 async fn size_is_bounded() {
     let fixture = Embedded::new();
     let log = fixture.open().await;
-    let frames = topic_with(&*log, &fixture, 1, |spec| TopicSpec {
-        retention_bytes: Some(1_000_000),
-        large_values: true,
-        ..spec
-    })
-    .await;
+    let frames = topic_with(&*log, &fixture, 1, |spec| TopicSpec { retention_bytes: Some(1_000_000), large_values: true, ..spec }).await;
     let frame = "x".repeat(100_000);
     for _ in 0..40 {
         put(&*log, &frames, "lane", &frame).await;
@@ -267,11 +240,7 @@ async fn a_torn_tail_is_cut_but_other_damage_is_an_error() {
 async fn a_copy_made_while_running_opens() {
     let fixture = Embedded::new();
     let log = EmbeddedLog::open(fixture.config()).unwrap();
-    let topic = topic_with(&log, &fixture, 1, |spec| TopicSpec {
-        large_values: true,
-        ..spec
-    })
-    .await;
+    let topic = topic_with(&log, &fixture, 1, |spec| TopicSpec { large_values: true, ..spec }).await;
     put(&log, &topic, "k", &"x".repeat(20_000)).await;
     let to = fixture.folder.path().join("copy");
     log.checkpoint(&to).unwrap();
@@ -320,13 +289,14 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_an_error_and_loses_nothing() {
-    let Some(disk) = SmallDisk::mount("16m") else {
+    // Once full, RocksDB goes on by itself when there is room for its write buffers again.
+    let Some(disk) = SmallDisk::mount("192m") else {
         return;
     };
     let filler = disk.0.path().join("filler");
-    std::fs::write(&filler, vec![1; 8 << 20]).unwrap();
+    std::fs::write(&filler, vec![1; 180 << 20]).unwrap();
     let path = disk.0.path().join("log");
-    let mut log = EmbeddedLog::open(config(&path)).unwrap();
+    let log = EmbeddedLog::open(config(&path)).unwrap();
     log.create_topics(&[TopicSpec::new("t", 1)]).await.unwrap();
     let payload = "x".repeat(100_000);
     let mut acked = Vec::new();
@@ -344,40 +314,35 @@ async fn a_full_disk_is_an_error_and_loses_nothing() {
     println!("after {} records: {failure}; health: {}", acked.len(), health.detail);
     std::fs::remove_file(&filler).unwrap();
     let began = Instant::now();
-    let mut reopened = false;
     while !log.health().await.ok {
-        // The store heals by itself, or at the latest when it is opened again.
-        if began.elapsed() > Duration::from_secs(10) {
-            assert!(!reopened, "with room it works again");
-            drop(log);
-            log = EmbeddedLog::open(config(&path)).unwrap();
-            reopened = true;
-        }
+        assert!(began.elapsed() < Duration::from_secs(40), "with room it works again");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    println!("room again: healthy after {:?}, reopened: {reopened}", began.elapsed());
+    println!("room again: healthy after {:?}", began.elapsed());
     put(&log, "t", "k", "after").await;
-    for round in 0..2 {
-        let stored = read_all(&log, "t", 0).await;
-        for (offset, sent) in &acked {
-            let there = stored.iter().find(|r| r.offset == *offset);
-            assert_eq!(there.map(value), Some(sent.as_str()), "acknowledged, so it is there");
-        }
-        assert_eq!(stored.last().map(value), Some("after"));
-        if round == 0 {
-            drop(log);
-            log = EmbeddedLog::open(config(&path)).unwrap();
-        }
+    let before = read_all(&log, "t", 0).await;
+    drop(log);
+    let log = EmbeddedLog::open(config(&path)).unwrap();
+    let stored = read_all(&log, "t", 0).await;
+    assert_eq!(stored, before, "what was seen stays");
+    for (offset, sent) in &acked {
+        let there = stored.iter().find(|r| r.offset == *offset);
+        assert_eq!(there.map(value), Some(sent.as_str()), "acknowledged, so it is there");
     }
+    assert_eq!(stored.last().map(value), Some("after"));
 }
 
 /// Prints what group commit brings on this disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: cargo test --release -p portgate-log -- --ignored --nocapture measure"]
 async fn measure_synced_appends() {
-    use std::io::Write;
+    use std::io::{Seek, Write};
     let fixture = Embedded::new();
     let mut bare = std::fs::File::create(fixture.folder.path().join("bare")).unwrap();
+    // The store's write-ahead log too is allocated ahead.
+    bare.write_all(&vec![0; 300 * 400]).unwrap();
+    bare.sync_all().unwrap();
+    bare.rewind().unwrap();
     let began = Instant::now();
     for _ in 0..300 {
         bare.write_all(&[7; 400]).unwrap();
@@ -404,11 +369,7 @@ async fn measure_synced_appends() {
                 taken
             })
         });
-        let mut taken: Vec<f64> = futures::future::join_all(tasks)
-            .await
-            .into_iter()
-            .flat_map(Result::unwrap)
-            .collect();
+        let mut taken: Vec<f64> = futures::future::join_all(tasks).await.into_iter().flat_map(Result::unwrap).collect();
         let seconds = began.elapsed().as_secs_f64();
         taken.sort_by(f64::total_cmp);
         println!(

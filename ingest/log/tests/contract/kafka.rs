@@ -30,10 +30,7 @@ impl Kafka {
     }
 
     fn at(brokers: String) -> Self {
-        Self {
-            brokers,
-            names: AtomicU32::new(0),
-        }
+        Self { brokers, names: AtomicU32::new(0) }
     }
 }
 
@@ -44,11 +41,7 @@ impl Fixture for Kafka {
     }
 
     async fn open_narrow(&self) -> Arc<dyn Log> {
-        let config = KafkaConfig {
-            queue_records_max: 16,
-            queue_bytes_max: 100_000,
-            ..KafkaConfig::new(&self.brokers)
-        };
+        let config = KafkaConfig { queue_records_max: 16, queue_bytes_max: 100_000, ..KafkaConfig::new(&self.brokers) };
         Arc::new(KafkaLog::connect(config).await.unwrap())
     }
 
@@ -66,10 +59,7 @@ impl Fixture for Kafka {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_broker_is_said_plainly() {
-    let config = KafkaConfig {
-        timeout: Duration::from_secs(1),
-        ..KafkaConfig::new("127.0.0.1:9")
-    };
+    let config = KafkaConfig { timeout: Duration::from_secs(1), ..KafkaConfig::new("127.0.0.1:9") };
     match KafkaLog::connect(config).await {
         Err(e @ LogError::Unavailable(_)) => {
             assert!(e.is_retriable());
@@ -82,11 +72,9 @@ async fn no_broker_is_said_plainly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_that_break_promises_are_refused() {
-    for (key, value, wanted) in [
-        ("acks", "0", "acks"),
-        ("isolation.level", "read_uncommitted", "isolation.level"),
-        ("no.such.setting", "1", "no.such.setting"),
-    ] {
+    for (key, value, wanted) in
+        [("acks", "0", "acks"), ("isolation.level", "read_uncommitted", "isolation.level"), ("no.such.setting", "1", "no.such.setting")]
+    {
         let mut config = KafkaConfig::new("127.0.0.1:9");
         config.settings.insert(key.into(), value.into());
         match KafkaLog::connect(config).await {
@@ -103,11 +91,7 @@ async fn settings_that_break_promises_are_refused() {
 fn kcat(args: &[&str], input: Option<&str>) -> Option<String> {
     use std::io::Write;
     use std::process::Stdio;
-    let child = Command::new("kcat")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
+    let child = Command::new("kcat").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let Ok(mut child) = child else {
         println!("skipped: kcat is not installed");
         return None;
@@ -133,10 +117,7 @@ async fn kcat_writes_and_reads() {
     if kcat(&args, Some(&format!("lyg|{read}\n"))).is_none() {
         return;
     }
-    let tail = log
-        .read(topics::READS, 0, end, 10, Duration::from_secs(10))
-        .await
-        .unwrap();
+    let tail = log.read(topics::READS, 0, end, 10, Duration::from_secs(10)).await.unwrap();
     assert_eq!(values(&tail.records), [read]);
     assert_eq!(tail.records[0].key_str(), Some("lyg"));
     assert_eq!(tail.records[0].header_str("by"), Some("kcat"));
@@ -147,10 +128,7 @@ async fn kcat_writes_and_reads() {
     let decision = NewRecord::new(topics::DECISIONS, "lyg", r#"{"verdict":"open"}"#);
     let place = log.append(decision).await.unwrap();
     let from = place.offset.to_string();
-    let args = [
-        "-b", &kafka.brokers, "-C", "-t", topics::DECISIONS, "-o", &from, "-c", "1", "-q", "-f",
-        "%k %s",
-    ];
+    let args = ["-b", &kafka.brokers, "-C", "-t", topics::DECISIONS, "-o", &from, "-c", "1", "-q", "-f", "%k %s"];
     let out = kcat(&args, None).unwrap();
     assert_eq!(out, r#"lyg {"verdict":"open"}"#);
     println!("kcat -P {} → {} → consumer; append → kcat -C: {out}", topics::READS, read);
@@ -165,23 +143,15 @@ async fn other_clients_choose_the_same_partitions() {
     let log = kafka.open().await;
     let topic = topic(&*log, &kafka, 5).await;
     let lines: String = (0..40).map(|i| format!("site-{i}|{i}\n")).collect();
-    let args = [
-        "-b", &kafka.brokers, "-P", "-t", &topic, "-K", "|", "-X", "partitioner=murmur2_random",
-    ];
+    let args = ["-b", &kafka.brokers, "-P", "-t", &topic, "-K", "|", "-X", "partitioner=murmur2_random"];
     if kcat(&args, Some(&lines)).is_none() {
         return;
     }
     for i in 0..40 {
         let key = format!("site-{i}");
-        let ours = log
-            .append(NewRecord::new(&topic, key.clone(), "ours"))
-            .await
-            .unwrap();
+        let ours = log.append(NewRecord::new(&topic, key.clone(), "ours")).await.unwrap();
         let there = read_all(&*log, &topic, ours.partition).await;
-        assert!(
-            there.iter().any(|r| r.key_str() == Some(&key) && value(r) == i.to_string()),
-            "{key}"
-        );
+        assert!(there.iter().any(|r| r.key_str() == Some(&key) && value(r) == i.to_string()), "{key}");
     }
 }
 
@@ -193,23 +163,15 @@ struct OwnBroker {
 
 impl OwnBroker {
     fn run(&self, command: &str) {
-        let status = Command::new(&self.script)
-            .arg(command)
-            .env("KAFKA_PORT", self.port.to_string())
-            .env_remove("KAFKA_DATA")
-            .status()
-            .unwrap();
+        let status =
+            Command::new(&self.script).arg(command).env("KAFKA_PORT", self.port.to_string()).env_remove("KAFKA_DATA").status().unwrap();
         assert!(status.success(), "kafka.sh {command}");
     }
 }
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
-        let _ = Command::new(&self.script)
-            .arg("stop")
-            .env("KAFKA_PORT", self.port.to_string())
-            .env_remove("KAFKA_DATA")
-            .status();
+        let _ = Command::new(&self.script).arg("stop").env("KAFKA_PORT", self.port.to_string()).env_remove("KAFKA_DATA").status();
     }
 }
 
@@ -219,10 +181,7 @@ async fn a_killed_broker_loses_and_repeats_nothing() {
         return;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka.sh");
-    let broker = OwnBroker {
-        script,
-        port: 19192,
-    };
+    let broker = OwnBroker { script, port: 19192 };
     broker.run("start");
     let kafka = Kafka::at(format!("127.0.0.1:{}", broker.port));
     let log = kafka.open().await;

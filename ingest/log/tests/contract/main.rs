@@ -74,12 +74,7 @@ pub async fn topic(log: &dyn Log, fixture: &dyn Fixture, partitions: u32) -> Str
 }
 
 /// A topic of its own, kept in a certain way.
-pub async fn topic_with(
-    log: &dyn Log,
-    fixture: &dyn Fixture,
-    partitions: u32,
-    adjust: impl Fn(TopicSpec) -> TopicSpec,
-) -> String {
+pub async fn topic_with(log: &dyn Log, fixture: &dyn Fixture, partitions: u32, adjust: impl Fn(TopicSpec) -> TopicSpec) -> String {
     let name = fixture.name("topic");
     let spec = adjust(TopicSpec::new(&name, partitions));
     log.create_topics(&[spec]).await.expect("topic");
@@ -100,10 +95,7 @@ pub async fn consumer(log: &dyn Log, group: &str, topics: &[&str]) -> Box<dyn Co
 pub async fn take(consumer: &dyn Consumer, n: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < n {
-        let more = consumer
-            .poll(n - records.len(), Duration::from_secs(10))
-            .await
-            .expect("poll");
+        let more = consumer.poll(n - records.len(), Duration::from_secs(10)).await.expect("poll");
         if more.is_empty() {
             break;
         }
@@ -117,10 +109,7 @@ pub async fn read_all(log: &dyn Log, topic: &str, partition: u32) -> Vec<Record>
     let range = log.ranges(topic).await.expect("ranges")[partition as usize];
     let (mut next, mut records) = (range.earliest, Vec::new());
     while next < range.end {
-        let batch = log
-            .read(topic, partition, next, 100, Duration::ZERO)
-            .await
-            .expect("read");
+        let batch = log.read(topic, partition, next, 100, Duration::ZERO).await.expect("read");
         next = batch.next_offset;
         records.extend(batch.records);
     }
@@ -128,10 +117,7 @@ pub async fn read_all(log: &dyn Log, topic: &str, partition: u32) -> Vec<Record>
 }
 
 pub fn value(record: &Record) -> &str {
-    record
-        .value
-        .as_ref()
-        .map_or("-", |v| std::str::from_utf8(v).expect("text"))
+    record.value.as_ref().map_or("-", |v| std::str::from_utf8(v).expect("text"))
 }
 
 pub fn values(records: &[Record]) -> Vec<&str> {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use portgate_log::{
-    Consumer, ConsumerOptions, LogError, Position, RebalanceListener, StartFrom, TopicPartition,
-};
+use portgate_log::{Consumer, ConsumerOptions, LogError, Position, RebalanceListener, StartFrom, TopicPartition};
 
 use crate::{consumer, put, take, topic, value, values, Fixture};
 
@@ -21,10 +19,7 @@ pub async fn a_group_resumes_where_it_committed(fixture: &dyn Fixture) {
     let got = take(&*group, 10).await;
     assert_eq!(got.len(), 10);
     // In any order: the furthest counts.
-    group
-        .commit(&[got[4].position(), got[2].position()])
-        .await
-        .unwrap();
+    group.commit(&[got[4].position(), got[2].position()]).await.unwrap();
     group.close().await.unwrap();
     let group = consumer(&*log, &name, &[&topic]).await;
     let again = take(&*group, 5).await;
@@ -70,8 +65,7 @@ pub async fn two_consumers_split_partitions(fixture: &dyn Fixture) {
     let topic = topic(&*log, fixture, 4).await;
     let name = fixture.name("group");
     let join = |listener: Arc<Noted>| {
-        let options =
-            ConsumerOptions::new(&name, &[&topic], StartFrom::Earliest).listener(listener);
+        let options = ConsumerOptions::new(&name, &[&topic], StartFrom::Earliest).listener(listener);
         log.consumer(options)
     };
     let (noted_a, noted_b) = (Arc::new(Noted::default()), Arc::new(Noted::default()));
@@ -93,10 +87,7 @@ pub async fn two_consumers_split_partitions(fixture: &dyn Fixture) {
     let (held_a, held_b) = (a.assignment(), b.assignment());
     assert_eq!(held_a.len() + held_b.len(), 4);
     assert!(held_a.iter().all(|p| !held_b.contains(p)), "no partition has two holders");
-    assert!(
-        noted_a.events.lock().unwrap().contains(&"revoked 2".to_owned()),
-        "only what moves is revoked"
-    );
+    assert!(noted_a.events.lock().unwrap().contains(&"revoked 2".to_owned()), "only what moves is revoked");
 
     for i in 0..80 {
         put(&*log, &topic, &i.to_string(), &i.to_string()).await;
@@ -170,10 +161,7 @@ pub async fn seek_goes_back(fixture: &dyn Fixture) {
     let partition = TopicPartition::new(&topic, 0);
     group.seek(&partition, 3).await.unwrap();
     assert_eq!(values(&take(&*group, 2).await), ["3", "4"]);
-    assert!(matches!(
-        group.seek(&TopicPartition::new(&topic, 9), 0).await,
-        Err(LogError::NotAssigned { partition: 9, .. })
-    ));
+    assert!(matches!(group.seek(&TopicPartition::new(&topic, 9), 0).await, Err(LogError::NotAssigned { partition: 9, .. })));
 }
 
 pub async fn lost_partitions_refuse_commits(fixture: &dyn Fixture) {
@@ -182,10 +170,7 @@ pub async fn lost_partitions_refuse_commits(fixture: &dyn Fixture) {
     put(&*log, &mine, "k", "v").await;
     let group = consumer(&*log, &fixture.name("group"), &[&mine]).await;
     let got = take(&*group, 1).await;
-    let elsewhere = Position {
-        topic: other,
-        ..got[0].position()
-    };
+    let elsewhere = Position { topic: other, ..got[0].position() };
     match group.commit(&[elsewhere]).await {
         Err(e @ LogError::NotAssigned { .. }) => assert!(!e.is_retriable()),
         other => panic!("{other:?}"),

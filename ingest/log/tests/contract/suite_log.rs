@@ -13,9 +13,7 @@ use crate::{consumer, put, read_all, take, topic, topic_with, value, values, Fix
 pub async fn order_per_partition(fixture: &dyn Fixture) {
     let log = fixture.open().await;
     let topic = topic(&*log, fixture, 3).await;
-    let records = (0..300)
-        .map(|i| NewRecord::new(&topic, format!("key-{}", i % 10), i.to_string()))
-        .collect();
+    let records = (0..300).map(|i| NewRecord::new(&topic, format!("key-{}", i % 10), i.to_string())).collect();
     log.append_batch(records).await.unwrap();
     let group = consumer(&*log, &fixture.name("group"), &[&topic]).await;
     let got = take(&*group, 300).await;
@@ -48,11 +46,7 @@ pub async fn headers_and_tombstones(fixture: &dyn Fixture) {
         full.clone(),
         NewRecord::tombstone(&topic, "k"),
         NewRecord::new(&topic, "", ""),
-        NewRecord {
-            topic: topic.clone(),
-            value: Some("no key".into()),
-            ..NewRecord::default()
-        },
+        NewRecord { topic: topic.clone(), value: Some("no key".into()), ..NewRecord::default() },
     ];
     for record in &records {
         log.append(record.clone()).await.unwrap();
@@ -86,16 +80,7 @@ pub async fn batches_answer_in_order(fixture: &dyn Fixture) {
     assert_eq!(positions.len(), 50);
     for (position, record) in positions.iter().zip(&records) {
         assert_eq!(position.topic, record.topic);
-        let read = log
-            .read(
-                &position.topic,
-                position.partition,
-                position.offset,
-                1,
-                Duration::ZERO,
-            )
-            .await
-            .unwrap();
+        let read = log.read(&position.topic, position.partition, position.offset, 1, Duration::ZERO).await.unwrap();
         assert_eq!(read.records[0].value, record.value);
         assert_eq!(read.records[0].position(), *position);
     }
@@ -104,17 +89,9 @@ pub async fn batches_answer_in_order(fixture: &dyn Fixture) {
 
 pub async fn large_frames(fixture: &dyn Fixture) {
     let log = fixture.open().await;
-    let topic = topic_with(&*log, fixture, 1, |spec| TopicSpec {
-        record_bytes_max: (1 << 20) + 1024,
-        large_values: true,
-        ..spec
-    })
-    .await;
-    let frame = |seed: u32, bytes: u32| -> Bytes {
-        (0..bytes)
-            .map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8)
-            .collect()
-    };
+    let topic = topic_with(&*log, fixture, 1, |spec| TopicSpec { record_bytes_max: (1 << 20) + 1024, large_values: true, ..spec }).await;
+    let frame =
+        |seed: u32, bytes: u32| -> Bytes { (0..bytes).map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8).collect() };
     for seed in 0..5 {
         let record = NewRecord::new(&topic, "JCZ-1.L1", frame(seed, 1 << 20)).header("frame_id", "x");
         log.append(record).await.unwrap();
@@ -167,14 +144,8 @@ pub async fn read_from_offset(fixture: &dyn Fixture) {
         Err(LogError::OffsetOutOfRange { asked, end, .. }) => assert_eq!((asked, end), (99, 21)),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(
-        log.read(&topic, 7, 0, 10, Duration::ZERO).await,
-        Err(LogError::UnknownPartition { partition: 7, .. })
-    ));
-    assert!(matches!(
-        log.read("no.such.topic", 0, 0, 10, Duration::ZERO).await,
-        Err(LogError::UnknownTopic(_))
-    ));
+    assert!(matches!(log.read(&topic, 7, 0, 10, Duration::ZERO).await, Err(LogError::UnknownPartition { partition: 7, .. })));
+    assert!(matches!(log.read("no.such.topic", 0, 0, 10, Duration::ZERO).await, Err(LogError::UnknownTopic(_))));
 }
 
 pub async fn concurrent_appenders(fixture: &dyn Fixture) {
@@ -215,16 +186,7 @@ pub async fn topics_are_checked(fixture: &dyn Fixture) {
     let spec = TopicSpec::new(&name, 2);
     log.create_topics(std::slice::from_ref(&spec)).await.unwrap();
     assert_eq!(log.partitions(&name).await.unwrap(), 2);
-    let differing = [
-        TopicSpec {
-            partitions: 3,
-            ..spec.clone()
-        },
-        TopicSpec {
-            compacted: true,
-            ..spec.clone()
-        },
-    ];
+    let differing = [TopicSpec { partitions: 3, ..spec.clone() }, TopicSpec { compacted: true, ..spec.clone() }];
     for other in differing {
         match log.create_topics(&[other]).await {
             Err(LogError::TopicMismatch { topic, .. }) => assert_eq!(topic, name),
@@ -232,19 +194,10 @@ pub async fn topics_are_checked(fixture: &dyn Fixture) {
         }
     }
     let nowhere = fixture.name("nowhere");
-    assert!(matches!(
-        log.append(NewRecord::new(&nowhere, "k", "v")).await,
-        Err(LogError::UnknownTopic(_))
-    ));
-    assert!(matches!(
-        log.partitions(&nowhere).await,
-        Err(LogError::UnknownTopic(_))
-    ));
+    assert!(matches!(log.append(NewRecord::new(&nowhere, "k", "v")).await, Err(LogError::UnknownTopic(_))));
+    assert!(matches!(log.partitions(&nowhere).await, Err(LogError::UnknownTopic(_))));
     let beyond = NewRecord::new(&name, "k", "v").on_partition(2);
-    assert!(matches!(
-        log.append(beyond).await,
-        Err(LogError::UnknownPartition { partition: 2, .. })
-    ));
+    assert!(matches!(log.append(beyond).await, Err(LogError::UnknownPartition { partition: 2, .. })));
     let chosen = NewRecord::new(&name, "k", "v").on_partition(1);
     assert_eq!(log.append(chosen).await.unwrap().partition, 1);
     assert!(log.create_topics(&[TopicSpec::new("no/slash", 1)]).await.is_err());

@@ -11,42 +11,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes Kafka's segments short, so that there is something to clean up.
 fn short_segments(spec: TopicSpec) -> TopicSpec {
-    let settings = [
-        ("segment.ms", "200"),
-        ("min.cleanable.dirty.ratio", "0.01"),
-        ("max.compaction.lag.ms", "200"),
-    ];
-    TopicSpec {
-        kafka_settings: settings.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-        ..spec
-    }
+    let settings = [("segment.ms", "200"), ("min.cleanable.dirty.ratio", "0.01"), ("max.compaction.lag.ms", "200")];
+    TopicSpec { kafka_settings: settings.map(|(k, v)| (k.to_owned(), v.to_owned())).into(), ..spec }
 }
 
 pub async fn compaction_keeps_the_latest(fixture: &dyn Fixture) {
     let log = fixture.open().await;
-    let topic = topic_with(&*log, fixture, 1, |spec| {
-        short_segments(TopicSpec {
-            compacted: true,
-            ..spec
-        })
-    })
-    .await;
-    let keyless = NewRecord {
-        key: None,
-        ..NewRecord::new(&topic, "", "v")
-    };
-    assert!(matches!(
-        log.append(keyless).await,
-        Err(LogError::Invalid(_))
-    ));
+    let topic = topic_with(&*log, fixture, 1, |spec| short_segments(TopicSpec { compacted: true, ..spec })).await;
+    let keyless = NewRecord { key: None, ..NewRecord::new(&topic, "", "v") };
+    assert!(matches!(log.append(keyless).await, Err(LogError::Invalid(_))));
     for version in 1..=5 {
         for key in ["card/1", "card/2", "card/3"] {
             put(&*log, &topic, key, &format!("v{version}")).await;
         }
     }
-    log.append(NewRecord::tombstone(&topic, "card/3"))
-        .await
-        .unwrap();
+    log.append(NewRecord::tombstone(&topic, "card/3")).await.unwrap();
     let began = Instant::now();
     loop {
         let records = read_all(&*log, &topic, 0).await;
@@ -57,10 +36,7 @@ pub async fn compaction_keeps_the_latest(fixture: &dyn Fixture) {
         assert_eq!(view["card/1"], "v5", "the latest is always there");
         assert_eq!(view["card/2"], "v5");
         assert_eq!(view.get("card/3").map_or("-", String::as_str), "-");
-        let stale = records
-            .iter()
-            .filter(|r| value(r) != "v5" && value(r) != "-" && value(r) != "tick")
-            .count();
+        let stale = records.iter().filter(|r| value(r) != "v5" && value(r) != "-" && value(r) != "tick").count();
         if stale == 0 {
             assert!(records.iter().all(|r| r.offset > 0));
             break;
@@ -73,21 +49,12 @@ pub async fn compaction_keeps_the_latest(fixture: &dyn Fixture) {
 
 pub async fn retention_by_age(fixture: &dyn Fixture) {
     let log = fixture.open().await;
-    let topic = topic_with(&*log, fixture, 1, |spec| {
-        short_segments(TopicSpec {
-            retention_ms: Some(2000),
-            ..spec
-        })
-    })
-    .await;
+    let topic = topic_with(&*log, fixture, 1, |spec| short_segments(TopicSpec { retention_ms: Some(2000), ..spec })).await;
     for i in 0..50 {
         put(&*log, &topic, "k", &i.to_string()).await;
     }
     let earliest = wait_for_trim(fixture, &*log, &topic, 50, "tick").await;
-    assert!(matches!(
-        log.read(&topic, 0, earliest - 1, 1, Duration::ZERO).await,
-        Err(LogError::OffsetOutOfRange { .. })
-    ));
+    assert!(matches!(log.read(&topic, 0, earliest - 1, 1, Duration::ZERO).await, Err(LogError::OffsetOutOfRange { .. })));
     let next = put(&*log, &topic, "k", "fresh").await;
     let group = consumer(&*log, &fixture.name("group"), &[&topic]).await;
     let mut last = None;
@@ -99,35 +66,19 @@ pub async fn retention_by_age(fixture: &dyn Fixture) {
 
 pub async fn retention_by_size(fixture: &dyn Fixture) {
     let log = fixture.open().await;
-    let topic = topic_with(&*log, fixture, 1, |spec| {
-        short_segments(TopicSpec {
-            retention_bytes: Some(200_000),
-            ..spec
-        })
-    })
-    .await;
+    let topic = topic_with(&*log, fixture, 1, |spec| short_segments(TopicSpec { retention_bytes: Some(200_000), ..spec })).await;
     let payload = "x".repeat(20_000);
     for _ in 0..30 {
         put(&*log, &topic, "k", &payload).await;
     }
     wait_for_trim(fixture, &*log, &topic, 1, &payload).await;
-    let held: usize = read_all(&*log, &topic, 0)
-        .await
-        .iter()
-        .map(|r| value(r).len())
-        .sum();
+    let held: usize = read_all(&*log, &topic, 0).await.iter().map(|r| value(r).len()).sum();
     println!("{held} bytes held");
     assert!(held > 0, "the newest stay");
 }
 
 /// Goes on appending until the oldest offset held is at least `least`.
-async fn wait_for_trim(
-    fixture: &dyn Fixture,
-    log: &dyn portgate_log::Log,
-    topic: &str,
-    least: u64,
-    payload: &str,
-) -> u64 {
+async fn wait_for_trim(fixture: &dyn Fixture, log: &dyn portgate_log::Log, topic: &str, least: u64, payload: &str) -> u64 {
     let began = Instant::now();
     loop {
         let range = log.ranges(topic).await.unwrap()[0];
@@ -163,10 +114,7 @@ pub async fn waking_up(fixture: &dyn Fixture) {
         taken_ms.push((arrived - began).as_secs_f64() * 1000.0);
     }
     taken_ms.sort_by(f64::total_cmp);
-    println!(
-        "append to delivery: p50 {:.2} ms, slowest {:.2} ms",
-        taken_ms[15], taken_ms[29]
-    );
+    println!("append to delivery: p50 {:.2} ms, slowest {:.2} ms", taken_ms[15], taken_ms[29]);
     assert!(taken_ms[15] < fixture.prompt_ms() as f64);
     let began = Instant::now();
     let none = group.poll(1, Duration::from_millis(200)).await.unwrap();

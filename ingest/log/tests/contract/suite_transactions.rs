@@ -20,10 +20,7 @@ pub async fn a_transaction_is_atomic(fixture: &dyn Fixture) {
     let done: Vec<_> = reads.iter().map(|r| r.position()).collect();
 
     let mut transaction = log.transaction(&fixture.name("owner")).await.unwrap();
-    assert!(matches!(
-        transaction.append(NewRecord::new(&one, "k", "v")).await,
-        Err(LogError::Invalid(_))
-    ));
+    assert!(matches!(transaction.append(NewRecord::new(&one, "k", "v")).await, Err(LogError::Invalid(_))));
     for round in ["first", "second"] {
         let lag_before = log.lag(&name, &[&source]).await.unwrap()[0].lag;
         transaction.begin().await.unwrap();
@@ -33,10 +30,7 @@ pub async fn a_transaction_is_atomic(fixture: &dyn Fixture) {
             transaction.append(record).await.unwrap();
         }
         let upto = if round == "first" { &done[..2] } else { &done[..] };
-        transaction
-            .send_offsets(&group.group().unwrap(), upto)
-            .await
-            .unwrap();
+        transaction.send_offsets(&group.group().unwrap(), upto).await.unwrap();
         let early = watcher.poll(10, Duration::from_millis(500)).await.unwrap();
         assert_eq!(early, vec![], "nothing is visible before the commit");
         let lag = log.lag(&name, &[&source]).await.unwrap()[0].lag;
@@ -70,29 +64,17 @@ pub async fn an_aborted_transaction_leaves_nothing(fixture: &dyn Fixture) {
     let reads = take(&*group, 1).await;
     let mut transaction = log.transaction(&fixture.name("owner")).await.unwrap();
     transaction.begin().await.unwrap();
-    transaction
-        .append(NewRecord::new(&out, "site", "given up"))
-        .await
-        .unwrap();
-    transaction
-        .send_offsets(&group.group().unwrap(), &[reads[0].position()])
-        .await
-        .unwrap();
+    transaction.append(NewRecord::new(&out, "site", "given up")).await.unwrap();
+    transaction.send_offsets(&group.group().unwrap(), &[reads[0].position()]).await.unwrap();
     transaction.abort().await.unwrap();
     transaction.begin().await.unwrap();
-    transaction
-        .append(NewRecord::new(&out, "site", "kept"))
-        .await
-        .unwrap();
+    transaction.append(NewRecord::new(&out, "site", "kept")).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(values(&read_all(&*log, &out, 0).await), ["kept"]);
     assert_eq!(log.lag(&name, &[&source]).await.unwrap()[0].committed, None);
     // A holder that goes away in the middle does not block readers.
     transaction.begin().await.unwrap();
-    transaction
-        .append(NewRecord::new(&out, "site", "left behind"))
-        .await
-        .unwrap();
+    transaction.append(NewRecord::new(&out, "site", "left behind")).await.unwrap();
     drop(transaction);
     put(&*log, &out, "site", "after").await;
     let group = consumer(&*log, &fixture.name("group"), &[&out]).await;
@@ -105,14 +87,10 @@ pub async fn a_newer_holder_fences_the_older(fixture: &dyn Fixture) {
     let id = fixture.name("site-owner");
     let mut old = log.transaction(&id).await.unwrap();
     old.begin().await.unwrap();
-    old.append(NewRecord::new(&out, "site", "by the old owner, committed"))
-        .await
-        .unwrap();
+    old.append(NewRecord::new(&out, "site", "by the old owner, committed")).await.unwrap();
     old.commit().await.unwrap();
     old.begin().await.unwrap();
-    old.append(NewRecord::new(&out, "site", "by the old owner, too late"))
-        .await
-        .unwrap();
+    old.append(NewRecord::new(&out, "site", "by the old owner, too late")).await.unwrap();
 
     let mut new = log.transaction(&id).await.unwrap();
     match old.commit().await {
@@ -125,14 +103,9 @@ pub async fn a_newer_holder_fences_the_older(fixture: &dyn Fixture) {
     let stopped = old.begin().await;
     assert!(matches!(stopped, Err(LogError::Fenced(_))), "{stopped:?}");
     new.begin().await.unwrap();
-    new.append(NewRecord::new(&out, "site", "by the new owner"))
-        .await
-        .unwrap();
+    new.append(NewRecord::new(&out, "site", "by the new owner")).await.unwrap();
     new.commit().await.unwrap();
-    assert_eq!(
-        values(&read_all(&*log, &out, 0).await),
-        ["by the old owner, committed", "by the new owner"]
-    );
+    assert_eq!(values(&read_all(&*log, &out, 0).await), ["by the old owner, committed", "by the new owner"]);
 }
 
 pub async fn offsets_of_lost_partitions_stop_a_transaction(fixture: &dyn Fixture) {
@@ -145,13 +118,8 @@ pub async fn offsets_of_lost_partitions_stop_a_transaction(fixture: &dyn Fixture
     group.close().await.unwrap();
     let mut transaction = log.transaction(&fixture.name("owner")).await.unwrap();
     transaction.begin().await.unwrap();
-    transaction
-        .append(NewRecord::new(&out, "site", "decided too late"))
-        .await
-        .unwrap();
-    let sent = transaction
-        .send_offsets(&handle, &[reads[0].position()])
-        .await;
+    transaction.append(NewRecord::new(&out, "site", "decided too late")).await.unwrap();
+    let sent = transaction.send_offsets(&handle, &[reads[0].position()]).await;
     let outcome = match sent {
         Ok(()) => transaction.commit().await.map(|_| ()),
         Err(e) => {
