@@ -13,9 +13,6 @@ use crate::reading::PlateReading;
 use crate::recognise::{better, read_at, recognise, Scored};
 use crate::telemetry;
 
-/// A plate at least this wide in a reduced picture is tried there first; if that read is not sure,
-/// or the plate smaller, the picture is decoded at its full size.
-const WIDTH_ENOUGH_PX: f64 = 84.0;
 /// A read at least this sure needs no closer look.
 const SURE: f64 = 0.9;
 /// Corners a cut-out plate may have that is not cut exactly: turned either way, closer, wider; in
@@ -135,41 +132,35 @@ impl Recogniser {
             found = timed(&mut times.detect, || detect_tiles(&self.models, &pixels))?;
         }
         let mut plates = Vec::with_capacity(found.len());
-        for d in &found {
-            let enough = d.corners.width() / pixels.scale[0] >= WIDTH_ENOUGH_PX;
-            if !pixels.is_full() && enough {
-                let first = timed(&mut times.recognise, || recognise(&self.models, &self.model, &pixels, d))?;
-                if let Some(first) = first.filter(sure) {
-                    plates.push(first.reading);
-                    continue;
-                }
-            }
-            if !pixels.is_full() {
+        for mut d in found {
+            let mut best = timed(&mut times.recognise, || self.read_plate(&pixels, &mut d))?;
+            if !pixels.is_full() && !best.as_ref().is_some_and(sure) {
                 pixels = timed(&mut times.decode, || picture.decode(1))?;
+                let full = timed(&mut times.recognise, || self.read_plate(&pixels, &mut d))?;
+                best = better(best, full);
             }
-            plates.extend(timed(&mut times.recognise, || self.read_plate(&pixels, d))?);
+            plates.extend(best.map(|s| s.reading));
         }
         plates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
 
         telemetry::stage("decode", times.decode);
         telemetry::stage("detect", times.detect);
-        if !found.is_empty() {
+        if times.recognise > Duration::ZERO {
             telemetry::stage("recognise", times.recognise);
         }
         Ok(PictureReading { plates, size: picture.size(), times })
     }
 
-    /// Reads one plate; where the read is not sure, looks again from closer for its corners.
-    fn read_plate(&self, pixels: &Pixels, found: &Detection) -> Result<Option<PlateReading>, LprError> {
+    /// Reads one plate; where the read is not sure, looks again from closer for its corners, which
+    /// then stand in `found`.
+    fn read_plate(&self, pixels: &Pixels, found: &mut Detection) -> Result<Option<Scored>, LprError> {
         let first = recognise(&self.models, &self.model, pixels, found)?;
-        let best = match first {
-            Some(first) if sure(&first) => Some(first),
-            first => match detect_closer(&self.models, pixels, found)? {
-                Some(closer) => better(first, recognise(&self.models, &self.model, pixels, &closer)?),
-                None => first,
-            },
-        };
-        Ok(best.map(|s| s.reading))
+        if first.as_ref().is_some_and(sure) {
+            return Ok(first);
+        }
+        let Some(closer) = detect_closer(&self.models, pixels, found)? else { return Ok(first) };
+        *found = closer;
+        Ok(better(first, recognise(&self.models, &self.model, pixels, found)?))
     }
 
     /// Reads a picture that is one plate from edge to edge.
