@@ -147,9 +147,6 @@ pub enum Command {
     },
     /// Measure recognition over labelled folders
     Evaluate {
-        /// Each picture is one plate already
-        #[arg(long)]
-        crop: bool,
         /// Folder of the models, over the built-in ones
         #[arg(long, value_name = "DIR")]
         models: Option<PathBuf>,

@@ -10,12 +10,14 @@ mod approach;
 mod lane;
 mod memory;
 mod passage;
+mod replay;
 mod step;
 mod word;
 
 pub use approach::{Approach, Authorisation, Claim, Phase};
 pub use lane::LaneState;
 pub use memory::MemoryWorld;
+pub use replay::{Difference, Replay, ReplayReport};
 pub use step::step;
 
 use serde_json::Value;

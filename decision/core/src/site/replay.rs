@@ -1,0 +1,160 @@
+//! Deciding a recorded journal again: the same inputs at the same times, in memory, without
+//! touching a barrier; and what comes out differently.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Input, MemoryWorld};
+use crate::decision::Decision;
+use crate::facts::FactError;
+use crate::journal::{JournalEntry, JournalEvent};
+use crate::policy::Policy;
+use crate::registry::Kind;
+use crate::time::Instant;
+
+/// A decision version that came out otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Place in the journal.
+    pub seq: u64,
+    /// Decision id and version.
+    pub id: String,
+    /// What is on record.
+    pub expected: String,
+    /// What comes out now.
+    pub got: String,
+}
+
+/// What a replay found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Decision versions on record.
+    pub decisions: u64,
+    /// Those that differ.
+    pub differences: Vec<Difference>,
+}
+
+/// A replay under way. Feed it the journal in order.
+#[derive(Debug)]
+pub struct Replay {
+    site: String,
+    world: MemoryWorld,
+    policy: Option<Policy>,
+    /// Decisions that came out and are not yet met in the journal, without another policy.
+    pending: VecDeque<Decision>,
+    /// Latest versions on record and now, by decision id, under another policy.
+    recorded: BTreeMap<String, (u64, Decision)>,
+    now: BTreeMap<String, Decision>,
+    report: ReplayReport,
+}
+
+impl Replay {
+    /// A replay from an empty site; under the recorded policies, or under `policy` throughout.
+    pub fn new(site: &str, policy: Option<Policy>) -> Self {
+        let mut replay = Self {
+            site: site.to_owned(),
+            world: MemoryWorld::default(),
+            policy,
+            pending: VecDeque::new(),
+            recorded: BTreeMap::new(),
+            now: BTreeMap::new(),
+            report: ReplayReport::default(),
+        };
+        if let Some(policy) = &replay.policy {
+            let switches = serde_json::to_value(policy).unwrap_or_default();
+            let record = serde_json::json!({"id": "default", "switches": switches});
+            replay.world.apply(super::Change::Record { kind: Kind::Policy, id: "default".into(), value: Some(record) });
+        }
+        replay
+    }
+
+    /// Takes the next entry of the journal: an input is decided again, an outcome is compared.
+    ///
+    /// # Errors
+    /// Only if a recorded registry record cannot be read by this version of the program.
+    pub fn take(&mut self, entry: &JournalEntry) -> Result<(), FactError> {
+        match &entry.event {
+            JournalEvent::Read { read } => self.feed(Input::Read(read.clone()), entry.at),
+            JournalEvent::Registry { kind, id, value, .. } => {
+                let kind: Kind = kind.parse().map_err(|e| FactError(format!("entry {}: {e}", entry.seq)))?;
+                if kind == Kind::Policy && self.policy.is_some() {
+                    return Ok(());
+                }
+                self.feed(Input::Registry { kind, id: id.clone(), value: value.clone(), request_id: None }, entry.at)
+            }
+            // A deadline met on the way of a read is met again there; this one may have come alone.
+            JournalEvent::Timer { lane, .. } => self.feed(Input::Tick { lane: lane.clone() }, entry.at),
+            JournalEvent::Decision { decision } => {
+                self.compare(entry.seq, decision);
+                Ok(())
+            }
+            JournalEvent::Policy { .. }
+            | JournalEvent::Arrived { .. }
+            | JournalEvent::Ended { .. }
+            | JournalEvent::Command { .. }
+            | JournalEvent::Passage { .. }
+            | JournalEvent::Used { .. }
+            | JournalEvent::Violation { .. }
+            | JournalEvent::Answered { .. }
+            | JournalEvent::Dropped { .. } => Ok(()),
+        }
+    }
+
+    fn feed(&mut self, input: Input, at: Instant) -> Result<(), FactError> {
+        let site = self.site.clone();
+        let step = self.world.take(&site, input, at)?;
+        for event in step.events {
+            if let JournalEvent::Decision { decision } = event {
+                if self.policy.is_some() {
+                    self.now.insert(decision.id.clone(), *decision);
+                } else {
+                    self.pending.push_back(*decision);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, seq: u64, recorded: &Decision) {
+        self.report.decisions = self.report.decisions.saturating_add(1);
+        if self.policy.is_some() {
+            self.recorded.insert(recorded.id.clone(), (seq, recorded.clone()));
+            return;
+        }
+        let differs = match self.pending.pop_front() {
+            None => Some("nothing".to_owned()),
+            Some(mut again) => {
+                // Not the rules' doing: the evidence's hash, and how old the registry was on that day.
+                again.evidence.clone_from(&recorded.evidence);
+                again.registry_age_ms = recorded.registry_age_ms;
+                (again != *recorded).then(|| in_words(&again))
+            }
+        };
+        if let Some(got) = differs {
+            self.differ(seq, recorded, got);
+        }
+    }
+
+    fn differ(&mut self, seq: u64, recorded: &Decision, got: String) {
+        let id = format!("{} v{}", recorded.id, recorded.version);
+        self.report.differences.push(Difference { seq, id, expected: in_words(recorded), got });
+    }
+
+    /// Ends the replay.
+    pub fn finish(mut self) -> ReplayReport {
+        let recorded = std::mem::take(&mut self.recorded);
+        for (id, (seq, decision)) in recorded {
+            let now = self.now.remove(&id);
+            let says = |d: &Decision| (d.verdict, d.reasons.iter().map(|r| r.code.clone()).collect::<Vec<_>>());
+            if now.as_ref().map(says) != Some(says(&decision)) {
+                let got = now.as_ref().map_or_else(|| "nothing".to_owned(), in_words);
+                self.differ(seq, &decision, got);
+            }
+        }
+        self.report
+    }
+}
+
+fn in_words(decision: &Decision) -> String {
+    let codes: Vec<&str> = decision.reasons.iter().map(|r| r.code.as_str()).collect();
+    format!("{} {}", decision.verdict.as_str(), codes.join(" "))
+}

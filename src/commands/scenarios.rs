@@ -1,0 +1,25 @@
+//! `portgate scenarios`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use portgate_core::scenario::run_file;
+
+/// Runs scenario files through the rules; a line per difference, the counts last.
+pub fn run(files: &[PathBuf]) -> Result<u8> {
+    let (mut passed, mut failed) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("scenario file {} cannot be read", file.display()))?;
+        let report = run_file(&text).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
+        for difference in &report.differences {
+            println!("{difference}");
+        }
+        for invalid in &report.invalid {
+            println!("{}: {invalid}", file.display());
+        }
+        passed += report.passed;
+        failed += report.failed;
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { 0 } else { crate::FOUND })
+}

@@ -1,0 +1,106 @@
+//! `portgate check`, `backup`, `restore` and `replay`
+
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+use portgate_core::policy::Policy;
+use portgate_core::site::{Difference, Replay};
+use portgate_store::Store;
+
+use crate::control::{self, Request};
+
+/// Name of the store inside a gate's folder.
+const STORE: &str = "store";
+/// Journal entries read at once.
+const PAGE: usize = 1000;
+
+fn store_of(dir: &Path) -> Result<std::path::PathBuf> {
+    let path = dir.join(STORE);
+    if !path.is_dir() {
+        bail!("{} holds no gate's state: there is no {}", dir.display(), path.display());
+    }
+    Ok(path)
+}
+
+/// Examines the store of a stopped gate.
+pub fn check(dir: &Path) -> Result<u8> {
+    let report = portgate_store::check(&store_of(dir)?)?;
+    for finding in &report.findings {
+        println!("{}: {}", finding.code, finding.what);
+    }
+    if report.more > 0 {
+        println!("and {} more", report.more);
+    }
+    for (family, rows) in &report.rows {
+        println!("{family:<12} {rows:>10} rows");
+    }
+    println!("site {}, journal verified up to entry {}", report.site, report.verified_seq);
+    let found = report.findings.len() as u64 + report.more;
+    println!("{found} findings");
+    Ok(if found == 0 { 0 } else { crate::FOUND })
+}
+
+/// Copies the stores, of a running gate through its control socket.
+pub fn backup(dir: &Path, to: &Path) -> Result<u8> {
+    if to.exists() {
+        bail!("{} exists already: name a folder that does not", to.display());
+    }
+    let to = std::path::absolute(to)?;
+    if control::call(dir, &Request::Backup { to: to.clone() }, &mut std::io::stdout().lock())?.is_some() {
+        return Ok(0);
+    }
+    let path = store_of(dir)?;
+    let site = portgate_store::check(&path)?.site;
+    Store::open(&path, &site)?.backup(&to.join(STORE))?;
+    println!("copied to {}", to.display());
+    Ok(0)
+}
+
+/// Puts a copy back into an empty place.
+pub fn restore(from: &Path, dir: &Path) -> Result<u8> {
+    let source = store_of(from)?;
+    let target = dir.join(STORE);
+    if target.exists() {
+        bail!("{} exists already: a copy is put back into an empty folder only", target.display());
+    }
+    std::fs::create_dir_all(&target).with_context(|| format!("folder {} cannot be made", target.display()))?;
+    for entry in std::fs::read_dir(&source)? {
+        let entry = entry?;
+        let to = target.join(entry.file_name());
+        std::fs::copy(entry.path(), &to).with_context(|| format!("{} cannot be copied", entry.path().display()))?;
+    }
+    println!("restored to {}", dir.display());
+    check(dir)
+}
+
+/// Decides the recorded journal again and reports every decision that comes out differently.
+pub fn replay(dir: &Path, policy: Option<&Path>) -> Result<u8> {
+    let policy = match policy {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("policy {} cannot be read", path.display()))?;
+            let policy: Policy = serde_json::from_str(&text).with_context(|| format!("policy {}", path.display()))?;
+            policy.check().with_context(|| format!("policy {}", path.display()))?;
+            Some(policy)
+        }
+    };
+    let path = store_of(dir)?;
+    let site = portgate_store::check(&path)?.site;
+    let store = Store::open(&path, &site)?;
+    let mut replay = Replay::new(&site, policy);
+    let mut after = 0;
+    loop {
+        let entries = store.journal_after(after, PAGE)?;
+        let Some((last, _)) = entries.last() else { break };
+        after = last.seq;
+        for (entry, _) in &entries {
+            replay.take(entry)?;
+        }
+    }
+    let report = replay.finish();
+    for Difference { seq, id, expected, got } in &report.differences {
+        println!("entry {seq}, {id}: recorded {expected}, now {got}");
+    }
+    println!("{} decisions replayed, {} differ", report.decisions, report.differences.len());
+    Ok(if report.differences.is_empty() { 0 } else { crate::FOUND })
+}

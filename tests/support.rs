@@ -1,0 +1,187 @@
+//! Starts the real program in a folder of its own and talks to it from outside.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything that must happen may take on a busy machine of two cores.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program.
+pub fn portgate() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_portgate"))
+}
+
+/// Runs a command of the program to its end.
+pub fn run(args: &[&str]) -> Output {
+    portgate().args(args).output().expect("the program starts")
+}
+
+/// Text of an output, both streams.
+pub fn text(out: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+}
+
+/// Folder of the photographs and specifications beside the project, if it is there.
+pub fn shared() -> Option<PathBuf> {
+    let path = std::env::var_os("PORTGATE_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    path.is_dir().then_some(path)
+}
+
+/// Address of the test broker, if one was started.
+pub fn kafka() -> Option<String> {
+    std::env::var("PORTGATE_KAFKA").ok().filter(|k| !k.is_empty())
+}
+
+/// Waits until `probe` gives something, or panics with `what`.
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "within {PATIENCE:?} never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A running gate.
+pub struct Gate {
+    /// Its state.
+    pub dir: PathBuf,
+    /// `http://…`
+    pub http: String,
+    /// `host:port` of SQL.
+    pub sql: String,
+    child: Child,
+    output: Arc<Mutex<Vec<String>>>,
+    secrets: BTreeMap<String, String>,
+}
+
+impl Gate {
+    /// Starts `portgate up` on ports of its own; more arguments as given.
+    pub fn up(dir: &Path, more: &[&str]) -> Self {
+        let mut command = portgate();
+        command.arg("up").arg("--data").arg(dir).args(["--http", "127.0.0.1:0", "--sql", "127.0.0.1:0"]).args(more);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let output = Arc::new(Mutex::new(Vec::new()));
+        for stream in [
+            Box::new(child.stdout.take().expect("piped")) as Box<dyn std::io::Read + Send>,
+            Box::new(child.stderr.take().expect("piped")),
+        ] {
+            let output = Arc::clone(&output);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    output.lock().unwrap().push(line);
+                }
+            });
+        }
+        let mut gate = Self { dir: dir.to_owned(), http: String::new(), sql: String::new(), child, output, secrets: BTreeMap::new() };
+        let find = |gate: &mut Self, word: &str| {
+            let start = Instant::now();
+            loop {
+                let line = gate.log().into_iter().find(|l| l.trim_start().starts_with(word));
+                if let Some(found) = line.and_then(|l| l.split_whitespace().last().map(str::to_owned)) {
+                    return found;
+                }
+                if let Ok(Some(status)) = gate.child.try_wait() {
+                    panic!("the gate ended with {status}:\n{}", gate.log().join("\n"));
+                }
+                assert!(start.elapsed() < PATIENCE, "the gate never said {word:?}:\n{}", gate.log().join("\n"));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        gate.http = find(&mut gate, "control room");
+        gate.sql = find(&mut gate, "sql").trim_start_matches("postgresql://").to_owned();
+        let credentials = std::fs::read_to_string(dir.join("demo-credentials")).unwrap_or_default();
+        gate.secrets =
+            credentials.lines().filter_map(|l| l.split_once(' ')).map(|(n, s)| (n.to_owned(), s.trim().to_owned())).collect();
+        let http = gate.http.clone();
+        eventually("ready", || ureq::get(format!("{http}/readyz")).call().ok());
+        gate
+    }
+
+    /// Everything it printed.
+    pub fn log(&self) -> Vec<String> {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// A role's secret.
+    pub fn secret(&self, name: &str) -> &str {
+        self.secrets.get(name).map_or("", String::as_str)
+    }
+
+    /// One HTTP call; status and JSON body.
+    pub fn call(&self, method: &str, path: &str, role: &str, body: Option<&[u8]>) -> (u16, Value) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+        let url = format!("{}{path}", self.http);
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        if !role.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.secret(role)));
+        }
+        if body.is_some_and(|b| b.first() == Some(&b'{')) {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request.body(body.unwrap_or_default().to_vec()).expect("a request");
+        let mut response = agent.run(request).expect("the gate answers");
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string().unwrap_or_default();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// GET as a role; panics unless it is answered 200.
+    pub fn get(&self, path: &str, role: &str) -> Value {
+        let (status, body) = self.call("GET", path, role, None);
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    /// A read at a lane, as a device.
+    pub fn read(&self, lane: &str, claims: &Value) -> (u16, Value) {
+        self.call("POST", &format!("/v1/lanes/{lane}/reads"), "device", Some(claims.to_string().as_bytes()))
+    }
+
+    /// Writes a registry record, as registrar.
+    pub fn put(&self, kind: &str, id: &str, value: &Value) {
+        let (status, body) = self.call("PUT", &format!("/v1/registry/{kind}/{id}"), "registrar", Some(value.to_string().as_bytes()));
+        assert!((200..300).contains(&status), "PUT {kind}: {status} {body}");
+    }
+
+    /// The latest versions of the decisions that `wanted` picks.
+    pub fn decisions(&self, query: &str) -> Vec<Value> {
+        let body = self.get(&format!("/v1/decisions?{query}"), "guard");
+        body.get("decisions").and_then(Value::as_array).cloned().unwrap_or_default()
+    }
+
+    /// Ctrl-C, and waits for the end.
+    pub fn stop(mut self) -> Vec<String> {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                assert!(status.success(), "Ctrl-C ended it with {status}:\n{}", self.log().join("\n"));
+                return self.log();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("Ctrl-C did not end it:\n{}", self.log().join("\n"));
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
