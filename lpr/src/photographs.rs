@@ -20,7 +20,7 @@ fn shared(set: &str) -> Option<PathBuf> {
         std::env::var_os("PORTGATE_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
     let folder = root.join("data").join(set);
     if !folder.is_dir() {
-        println!("skipped: the photographs of {set} are not here (PORTGATE_SHARED)");
+        eprintln!("skipped: the photographs of {set} are not here (PORTGATE_SHARED)");
         return None;
     }
     Some(folder)
@@ -34,7 +34,7 @@ fn recogniser() -> Recogniser {
 
 fn report(recogniser: &Recogniser, set: &str) -> Option<SetReport> {
     let report = evaluate(recogniser, &shared(set)?).unwrap();
-    println!("{report}");
+    eprintln!("{report}");
     Some(report)
 }
 
