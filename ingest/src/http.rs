@@ -32,13 +32,15 @@ use crate::lanes::{LaneDirectory, LaneInfo};
 use crate::problem::Problem;
 use crate::sniff::{sniff, DecodeError, ImageFormat};
 use crate::telemetry;
-use crate::transcode;
+use crate::transcode::{self, TranscodeError};
 use crate::validate::{check_read, parse, Invalid};
 
 /// Bounds of the edge; what exceeds them is answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeLimits {
-    /// Largest frame, bytes, as posted and as stored.
+    /// Largest picture posted, bytes.
+    pub picture_bytes_max: usize,
+    /// Largest frame stored, bytes; a larger picture is made a smaller JPEG.
     pub frame_bytes_max: usize,
     /// Largest read, bytes.
     pub read_bytes_max: usize,
@@ -46,7 +48,7 @@ pub struct EdgeLimits {
     pub frames_in_flight_max: usize,
     /// Reads being received and stored at one time; more are answered 429.
     pub reads_in_flight_max: usize,
-    /// PNGs being turned into JPEGs at one time; more wait their turn.
+    /// Pictures being turned into JPEGs that fit at one time; more wait their turn.
     pub transcodes_max: usize,
     /// How long a body may take to arrive, milliseconds.
     pub body_ms_max: u64,
@@ -55,9 +57,10 @@ pub struct EdgeLimits {
 impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
+            picture_bytes_max: 8 << 20,
             frame_bytes_max: 1 << 20,
             read_bytes_max: 12 << 10,
-            frames_in_flight_max: 64,
+            frames_in_flight_max: 32,
             reads_in_flight_max: 256,
             transcodes_max: 2,
             body_ms_max: 15_000,
@@ -171,11 +174,11 @@ async fn accept_frame(
     let (principal, _) = admit(edge, lane, principal)?;
     let Query(query) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-QUERY-INVALID", e.body_text()))?;
     let _slot = slot(&edge.frames)?;
-    let picture = receive(body, headers, edge.limits.frame_bytes_max, edge.limits.body_ms_max).await?;
+    let picture = receive(body, headers, edge.limits.picture_bytes_max, edge.limits.body_ms_max).await?;
     let info = sniff(&picture).map_err(picture_problem)?;
     let jpeg = match info.format {
-        ImageFormat::Jpeg => picture,
-        ImageFormat::Png => png_to_jpeg(edge, picture).await?,
+        ImageFormat::Jpeg if picture.len() <= edge.limits.frame_bytes_max => picture,
+        ImageFormat::Jpeg | ImageFormat::Png => fitting_jpeg(edge, picture).await?,
     };
     let frame_id = Uuid::now_v7().to_string();
     let now = clock::now();
@@ -293,14 +296,18 @@ fn picture_problem(error: DecodeError) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, error.to_string())
 }
 
-async fn png_to_jpeg(edge: &Inner, png: Bytes) -> Result<Bytes, Problem> {
+/// The picture as a JPEG that a frame's record holds.
+async fn fitting_jpeg(edge: &Inner, picture: Bytes) -> Result<Bytes, Problem> {
     let _turn = edge.transcodes.acquire().await.map_err(|_| Problem::busy(1_000))?;
     let bytes_max = edge.limits.frame_bytes_max;
-    let jpeg = tokio::task::spawn_blocking(move || transcode::to_jpeg(&png, bytes_max)).await;
-    match jpeg {
+    let damaged = |message: String| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-PICTURE-DAMAGED", message);
+    match tokio::task::spawn_blocking(move || transcode::to_jpeg(&picture, bytes_max)).await {
         Ok(Ok(jpeg)) => Ok(jpeg.into()),
-        Ok(Err(error)) => Err(Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-PICTURE-DAMAGED", error.to_string())),
-        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-PICTURE-DAMAGED", "the PNG cannot be decoded")),
+        Ok(Err(error @ TranscodeError::TooLarge(_))) => {
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "PG-HTTP-BODY-TOO-LARGE", error.to_string()))
+        }
+        Ok(Err(error)) => Err(damaged(error.to_string())),
+        Err(_) => Err(damaged("the picture cannot be decoded".into())),
     }
 }
 

@@ -170,7 +170,7 @@ async fn what_is_no_whole_picture_is_refused_by_name_and_leaves_no_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_are_answered_not_suffered() {
-    let gate = gate_with(EdgeLimits { frame_bytes_max: 50_000, ..EdgeLimits::default() }).await;
+    let gate = gate_with(EdgeLimits { picture_bytes_max: 50_000, ..EdgeLimits::default() }).await;
     let answer = gate.frame(vec![0xff; 50_001]).await;
     assert_eq!((answer.status, answer.code()), (StatusCode::PAYLOAD_TOO_LARGE, "PG-HTTP-BODY-TOO-LARGE"));
     let answer = gate.read(&format!("{{\"card\":\"{}\"}}", "x".repeat(20_000))).await;

@@ -89,6 +89,8 @@ impl Lane {
 
     /// Runs until told to stop.
     pub(super) async fn run(mut self) {
+        // Whoever stood here when an earlier run was cut off has gone.
+        self.report(ReadMessage { vehicle_gone: Some(true), ..self.blank() }).await;
         let mut waiting = 0_u32;
         // The first ones come soon, so that somebody who has just started the gate sees it work.
         let mut next = Clock::now() + Duration::from_millis(self.rng.random_range(500..4_000));
@@ -128,7 +130,13 @@ impl Lane {
     }
 
     async fn serve(&mut self, visit: Visit) {
-        while self.signals.try_recv().is_ok() {}
+        let mut haunted = false;
+        while let Ok(signal) = self.signals.try_recv() {
+            haunted |= matches!(signal, Signal::Decided(_));
+        }
+        if haunted {
+            self.loop_is_free().await;
+        }
         for (kind, id, value) in &visit.records {
             if let Err(error) = self.shared.port.put_record(*kind, id, value.as_ref()).await {
                 self.failed("record", &error);
@@ -157,6 +165,12 @@ impl Lane {
         self.traffic(|t| t.ended(&visit, self.spec.entry, end, clock::now()));
         self.show(None, 0.0).await;
         self.rest_between(1_200, 2_500).await;
+    }
+
+    /// The gate takes somebody for standing here who has left (a frame that was read late): the loop
+    /// in the road knows better.
+    async fn loop_is_free(&mut self) {
+        self.report(ReadMessage { vehicle_present: Some(false), ..self.blank() }).await;
     }
 
     /// The vehicle comes nearer, frame by frame; its load is seen from above on the way.
@@ -212,7 +226,10 @@ impl Lane {
                         Verdict::Open | Verdict::Hold => patience,
                     };
                 }
-                Some(Signal::Decided(_)) => {}
+                Some(Signal::Decided(_)) => {
+                    self.loop_is_free().await;
+                    self.report(ReadMessage { vehicle_present: Some(true), ..self.blank() }).await;
+                }
                 None if Clock::now() >= leave_at => {
                     return if elsewhere { End::Elsewhere } else { End::TurnedBack };
                 }

@@ -1,5 +1,6 @@
 //! A gate reached through its log: the demonstration in one process, or `--kafka`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use portgate_core::decision::Decision;
 use portgate_core::read::{ReadMessage, Word};
 use portgate_core::registry::Kind;
 use portgate_log::{topics, Log, LogError, NewRecord, Record};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, Mutex};
 use tokio::task::JoinSet;
@@ -24,6 +26,9 @@ const SIGNALS_MAX: usize = 1024;
 const READ_RECORDS_MAX: usize = 256;
 /// How long a read waits for something new.
 const READ_WAIT: Duration = Duration::from_secs(1);
+
+/// Journal entries looked back at for who is inside, per partition.
+const LOOK_BACK: u64 = 10_000;
 
 /// A gate over its log.
 pub struct LogPort {
@@ -50,10 +55,45 @@ impl LogPort {
         Ok(Self { log, site: site.into(), signals: Mutex::new(receiver), _tails: tails })
     }
 
+    /// Who went in and has not come out, by the journal's latest entries.
+    async fn passages(&self) -> Result<Vec<String>, LogError> {
+        let mut inside = BTreeMap::new();
+        for range in self.log.ranges(topics::JOURNAL).await? {
+            let mut next = range.end.saturating_sub(LOOK_BACK).max(range.earliest);
+            while next < range.end {
+                let batch = self.log.read(topics::JOURNAL, range.partition, next, READ_RECORDS_MAX, Duration::ZERO).await?;
+                let passages = batch.records.iter().filter_map(|r| r.json::<JournalLine>().ok()?.event.passage);
+                inside.extend(passages.filter_map(|p| Some((p.plate?, p.direction == "ENTRY"))));
+                if batch.next_offset <= next {
+                    break;
+                }
+                next = batch.next_offset;
+            }
+        }
+        Ok(inside.into_iter().filter(|(_, is_inside)| *is_inside).map(|(plate, _)| plate).collect())
+    }
+
     async fn append(&self, record: Result<NewRecord, LogError>) -> Result<(), PortError> {
         self.log.append(record?).await?;
         Ok(())
     }
+}
+
+/// What the simulator needs of a journal entry.
+#[derive(Deserialize)]
+struct JournalLine {
+    event: EventLine,
+}
+
+#[derive(Deserialize)]
+struct EventLine {
+    passage: Option<PassageLine>,
+}
+
+#[derive(Deserialize)]
+struct PassageLine {
+    plate: Option<String>,
+    direction: String,
 }
 
 impl From<LogError> for PortError {
@@ -140,6 +180,13 @@ impl GatePort for LogPort {
             ..ReadMessage::default()
         };
         self.post_read(read).await
+    }
+
+    async fn inside(&self) -> Vec<String> {
+        self.passages().await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "who is inside cannot be read");
+            Vec::new()
+        })
     }
 
     async fn next_signal(&self) -> Option<Signal> {

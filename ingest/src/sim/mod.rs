@@ -160,11 +160,13 @@ pub async fn run_simulation(config: SimConfig, port: Arc<dyn GatePort>, mut stop
             written.map_err(|error| SimError::Registry { record: format!("{kind}/{id}"), error })?;
         }
     }
+    let mut traffic = Traffic::new(&site, config.seed, config.run, config.dwell_s);
+    traffic.already_inside(&port.inside().await, clock::now());
     let (stop_sender, lane_stop) = watch::channel(false);
     let at_lanes = Arc::new(AtLanes::new());
     let shared = Arc::new(Shared {
         port: port.clone(),
-        traffic: Mutex::new(Traffic::new(&site, config.seed, config.run, config.dwell_s)),
+        traffic: Mutex::new(traffic),
         renderer,
         at_lanes: at_lanes.clone(),
         config: config.clone(),

@@ -151,6 +151,12 @@ pub trait GatePort: Send + Sync + 'static {
     /// [`PortError`].
     async fn say(&self, word: GuardWord) -> Result<(), PortError>;
 
+    /// Plates that the gate knows to be inside from before, as far as it can be asked. The simulator
+    /// lets them leave instead of arriving a second time.
+    async fn inside(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What the gate says next; none: it will say nothing more. Called by one task at a time.
     async fn next_signal(&self) -> Option<Signal>;
 }

@@ -153,6 +153,14 @@ impl Traffic {
         }
     }
 
+    /// These are inside from before; those of them who are on file will leave.
+    pub fn already_inside(&mut self, plates: &[String], now: Instant) {
+        for known in self.known.iter_mut().filter(|k| plates.contains(&k.vehicle.plate)) {
+            let stay = self.rng.random_range(self.dwell_ms.0..self.dwell_ms.1);
+            known.place = Place::Inside(now.plus_millis(stay));
+        }
+    }
+
     /// The next vehicle for a lane; none: nobody wants to leave now.
     pub fn next(&mut self, lane: &LaneSpec, now: Instant) -> Option<Visit> {
         if lane.entry {
@@ -549,6 +557,21 @@ mod tests {
         let faulty = visits.iter().filter(|v| v.fault.is_some()).count() * 100 / visits.len();
         assert!((5..45).contains(&faulty), "{faulty} % faulty");
         assert!(visits.iter().any(|v| v.lane == "JCZ-1.L2") && visits.iter().any(|v| v.lane == "JCZ-1.L4"));
+    }
+
+    #[test]
+    fn who_was_inside_before_leaves_and_does_not_arrive() {
+        let now: Instant = "2026-03-10T12:00:00+08:00".parse().unwrap();
+        let site = DemoSite::new(4, now);
+        let mut traffic = Traffic::new(&site, 5, 1, (30, 90));
+        let trucks: Vec<String> = site.vehicles().iter().filter(|v| v.freight()).map(|v| v.plate.clone()).collect();
+        traffic.already_inside(&trucks, now);
+        for _ in 0..30 {
+            let visit = traffic.next(&site.lanes()[0], now).unwrap();
+            let inside = trucks.contains(&visit.plate);
+            assert!(!inside || visit.fault == Some(Fault::AlreadyInside), "{visit:?}");
+        }
+        assert_eq!(traffic.leaving(true, now.plus_millis(90_000)), trucks.len());
     }
 
     #[test]
