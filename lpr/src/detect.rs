@@ -15,6 +15,10 @@ pub const PLATES_MAX: usize = 8;
 const SAME_IOU: f64 = 0.35;
 /// A smaller plate that lies within a larger by this share of its area is the same.
 const SAME_INSIDE: f64 = 0.7;
+/// Down to this share of the threshold a place is weak: a plate only if it can be read there.
+const WEAK_SHARE: f64 = 0.5;
+/// At most so many weak places are taken from one frame.
+const WEAK_MAX: usize = 2;
 /// A closer look has found the same plate if the two overlap more than this.
 const CLOSER_IOU: f64 = 0.4;
 /// What the frame does not fill.
@@ -37,6 +41,13 @@ pub struct Detection {
     pub two_line: f64,
 }
 
+impl Detection {
+    /// Whether the detector alone would not call it a plate.
+    pub(crate) fn is_weak(&self, models: &Models) -> bool {
+        self.score < models.detector_shape.threshold
+    }
+}
+
 /// Finds the plates in a picture, or in a part of it (pixels of `pixels`).
 pub(crate) fn detect(models: &Models, pixels: &Pixels, part: Option<Rect>) -> Result<Vec<Detection>, LprError> {
     let shape = &models.detector_shape;
@@ -51,7 +62,7 @@ pub(crate) fn detect(models: &Models, pixels: &Pixels, part: Option<Rect>) -> Re
             .corners
             .map(|[x, y]| [(x / scale[0] + f64::from(part.x)) * pixels.scale[0], (y / scale[1] + f64::from(part.y)) * pixels.scale[1]]);
     }
-    Ok(suppress(found))
+    Ok(suppress(found, shape.threshold))
 }
 
 /// Looks again at one plate, with it in the middle at a good size; `None` where it is lost.
@@ -80,7 +91,7 @@ pub(crate) fn detect_tiles(models: &Models, pixels: &Pixels) -> Result<Vec<Detec
     for tile in tiles(pixels.width(), pixels.height(), shape) {
         found.extend(detect(models, pixels, Some(tile))?);
     }
-    Ok(suppress(found))
+    Ok(suppress(found, shape.threshold))
 }
 
 /// Tiles that cover the picture, each at most half its sides and no smaller than the input.
@@ -141,7 +152,8 @@ fn peaks(output: &[f32], shape: &DetectorShape) -> Vec<Detection> {
         output.get(channel * cells + row * columns + column).copied().unwrap_or(f32::NEG_INFINITY)
     };
     let best = |row: usize, column: usize| at(0, row, column).max(at(1, row, column));
-    let logit_min = (shape.threshold / (1.0 - shape.threshold)).ln() as f32;
+    let least = shape.threshold * WEAK_SHARE;
+    let logit_min = (least / (1.0 - least)).ln() as f32;
     let mut found = Vec::new();
     for row in 0..rows {
         for column in 0..columns {
@@ -171,7 +183,7 @@ fn peaks(output: &[f32], shape: &DetectorShape) -> Vec<Detection> {
 }
 
 /// Keeps the surest of those that are the same plate; the surest first.
-fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
+fn suppress(mut found: Vec<Detection>, threshold: f64) -> Vec<Detection> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
     for d in found {
@@ -181,7 +193,9 @@ fn suppress(mut found: Vec<Detection>) -> Vec<Detection> {
             let inside = own.overlap(&other) / own.area().min(other.area()).max(1e-9);
             own.iou(&other) > SAME_IOU || inside > SAME_INSIDE
         };
-        if kept.len() < PLATES_MAX && !kept.iter().any(same) {
+        let weak = d.score < threshold;
+        let room = kept.len() < PLATES_MAX && !(weak && kept.iter().filter(|k| k.score < threshold).count() >= WEAK_MAX);
+        if room && !kept.iter().any(same) {
             kept.push(d);
         }
     }
@@ -221,9 +235,10 @@ mod tests {
     #[test]
     fn neighbours_and_overlaps_are_one_plate_and_weak_ones_none() {
         let plates = [(20, 30, 0, 2.0), (20, 31, 0, 1.5), (20, 33, 0, 1.0), (40, 10, 0, 3.0), (5, 5, 0, -1.0)];
-        let found = suppress(peaks(&output(&plates), &SHAPE));
-        assert_eq!(found.len(), 2);
+        let found = suppress(peaks(&output(&plates), &SHAPE), SHAPE.threshold);
+        assert_eq!(found.len(), 3);
         assert!(found[0].score > found[1].score);
+        assert!(found[2].score < SHAPE.threshold, "weak: to be read before it is believed");
         let broken = vec![f32::NAN; 10 * 48 * 64];
         assert!(peaks(&broken, &SHAPE).is_empty());
         assert!(peaks(&[], &SHAPE).is_empty());

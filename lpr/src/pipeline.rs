@@ -15,6 +15,8 @@ use crate::telemetry;
 
 /// A read at least this sure needs no closer look.
 const SURE: f64 = 0.9;
+/// A place the detector hardly believes in is a plate if it is read at least this surely.
+const WEAK_CONFIDENCE: f64 = 0.6;
 /// Corners a cut-out plate may have that is not cut exactly: turned either way, closer, wider; in
 /// fractions of the picture.
 const VARIANTS: [[[f64; 2]; 4]; 4] = [
@@ -122,24 +124,15 @@ impl Recogniser {
         let reduction = picture.reduction_for(fitted_w, fitted_h);
         let mut pixels = timed(&mut times.decode, || picture.decode(reduction))?;
 
-        let mut found = timed(&mut times.detect, || detect(&self.models, &pixels, None))?;
-        let enlarges = pixels.width() < shape.width as i32 && pixels.height() < shape.height as i32;
-        if found.is_empty() && self.second_look == SecondLook::Tiles && !enlarges {
+        let found = timed(&mut times.detect, || detect(&self.models, &pixels, None))?;
+        let mut plates = self.read_found(&picture, &mut pixels, found, &mut times)?;
+        if plates.is_empty() && self.second_look == SecondLook::Tiles && w.max(h) > fitted_w.max(fitted_h) {
             let closer = picture.reduction_for(2 * fitted_w, 2 * fitted_h);
-            if closer < reduction {
+            if closer < reduction && !pixels.is_full() {
                 pixels = timed(&mut times.decode, || picture.decode(closer))?;
             }
-            found = timed(&mut times.detect, || detect_tiles(&self.models, &pixels))?;
-        }
-        let mut plates = Vec::with_capacity(found.len());
-        for mut d in found {
-            let mut best = timed(&mut times.recognise, || self.read_plate(&pixels, &mut d))?;
-            if !pixels.is_full() && !best.as_ref().is_some_and(sure) {
-                pixels = timed(&mut times.decode, || picture.decode(1))?;
-                let full = timed(&mut times.recognise, || self.read_plate(&pixels, &mut d))?;
-                best = better(best, full);
-            }
-            plates.extend(best.map(|s| s.reading));
+            let found = timed(&mut times.detect, || detect_tiles(&self.models, &pixels))?;
+            plates = self.read_found(&picture, &mut pixels, found, &mut times)?;
         }
         plates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
 
@@ -149,6 +142,30 @@ impl Recogniser {
             telemetry::stage("recognise", times.recognise);
         }
         Ok(PictureReading { plates, size: picture.size(), times })
+    }
+
+    /// Reads what was found, at the picture's full size where the reduced one gives no sure read.
+    fn read_found(
+        &self,
+        picture: &Picture<'_>,
+        pixels: &mut Pixels,
+        found: Vec<Detection>,
+        times: &mut Times,
+    ) -> Result<Vec<PlateReading>, LprError> {
+        let mut plates = Vec::with_capacity(found.len());
+        for mut d in found {
+            let mut best = timed(&mut times.recognise, || self.read_plate(pixels, &mut d))?;
+            // Nothing legible where hardly anything was found is not worth more.
+            let worth = best.is_some() || !d.is_weak(&self.models);
+            if worth && !pixels.is_full() && !best.as_ref().is_some_and(sure) {
+                *pixels = timed(&mut times.decode, || picture.decode(1))?;
+                let full = timed(&mut times.recognise, || self.read_plate(pixels, &mut d))?;
+                best = better(best, full);
+            }
+            let believed = |s: &Scored| !d.is_weak(&self.models) || s.reading.confidence >= WEAK_CONFIDENCE;
+            plates.extend(best.filter(believed).map(|s| s.reading));
+        }
+        Ok(plates)
     }
 
     /// Reads one plate; where the read is not sure, looks again from closer for its corners, which
