@@ -15,6 +15,7 @@ use portgate_dashboards::registry::{split_key, RegistryItem, RegistryReader};
 use portgate_dashboards::{ReadyCheck, SqlRunner, SqlTable};
 use portgate_engine::{parse_lines, to_records, EngineHandle, ImportError};
 use portgate_ingest::LaneDirectory;
+use portgate_log::embedded::EmbeddedLog;
 use portgate_log::{topics, Log, LogError};
 use portgate_store::Store;
 use serde_json::Value;
@@ -118,6 +119,8 @@ pub async fn follow_lanes(log: Arc<dyn Log>, lanes: LaneDirectory, stop: impl Fu
 pub struct ControlHandler {
     /// The log.
     pub log: Arc<dyn Log>,
+    /// The same, where it is the embedded one.
+    pub embedded: Option<Arc<EmbeddedLog>>,
     /// The store, where this process decides.
     pub store: Option<Arc<Store>>,
     /// Analytics, where it runs here.
@@ -149,9 +152,16 @@ impl Handler for ControlHandler {
                 }
             }
             Request::Backup { to } => {
-                let store = self.store()?;
-                let target = to.join("store");
-                tokio::task::spawn_blocking(move || store.backup(&target)).await??;
+                let (store, log, target) = (self.store()?, self.embedded.clone(), to.clone());
+                tokio::task::spawn_blocking(move || {
+                    std::fs::create_dir_all(&target)?;
+                    // The log first: a store may be ahead of its log, never behind it.
+                    if let Some(log) = log {
+                        log.checkpoint(&target.join("log"))?;
+                    }
+                    store.backup(&target.join("store")).map_err(anyhow::Error::from)
+                })
+                .await??;
                 Ok(format!("copied to {}\n", to.display()).into_bytes())
             }
         }

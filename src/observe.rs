@@ -1,10 +1,14 @@
 //! Logs and metrics of the process.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use portgate_engine::EngineOptions;
+use portgate_log::{topics, Log};
+use portgate_lpr::StageConfig;
 use tracing_subscriber::EnvFilter;
 
 /// Bounds of latency histograms, seconds: from a decision's microseconds to a slow query.
@@ -43,4 +47,23 @@ pub fn metrics() -> Result<Arc<dyn Fn() -> String + Send + Sync>> {
         }
     });
     Ok(Arc::new(move || handle.render()))
+}
+
+/// Measures now and then how far the groups are behind, which sets the gauges of the log.
+pub async fn lag(log: Arc<dyn Log>, stop: impl Future<Output = ()> + Send) {
+    let groups = [(StageConfig::default().group, topics::FRAMES), (EngineOptions::default().group, topics::READS)];
+    let measure = async {
+        loop {
+            for (group, topic) in &groups {
+                if let Err(error) = log.lag(group, &[topic]).await {
+                    tracing::debug!(%error, group, "lag cannot be measured now");
+                }
+            }
+            tokio::time::sleep(UPKEEP).await;
+        }
+    };
+    tokio::select! {
+        () = measure => (),
+        () = stop => (),
+    }
 }

@@ -17,7 +17,7 @@ use portgate_dashboards::evidence::{EvidenceStore, NoEvidence};
 use portgate_dashboards::registry::RegistryReader;
 use portgate_dashboards::{Parts, ReadyCheck, Serve, ServeConfig, SqlRunner};
 use portgate_engine::barrier::{self, BarrierOptions, SimulatedBarrier};
-use portgate_engine::{Engine, EngineHandle, EngineOptions, Frames, RecentFrames, SystemClock, ANSWERS};
+use portgate_engine::{Engine, EngineOptions, RecentFrames, SystemClock, ANSWERS};
 use portgate_ingest::camera::{opener_for, run_camera, CameraConfig};
 use portgate_ingest::sim::{run_simulation, LogPort, SimConfig};
 use portgate_ingest::{EdgeLimits, EdgeState, LaneDirectory};
@@ -112,12 +112,14 @@ async fn run(start: Start) -> Result<u8> {
     private_folder(dir)?;
     let control = control::bind(dir)?;
 
-    let log = open_log(&loaded).await?;
+    let (log, embedded) = open_log(&loaded).await?;
     let stops = Stops { incoming: watch::Sender::new(false), deciding: watch::Sender::new(false), looking: watch::Sender::new(false) };
     let (mut incoming, mut deciding, mut looking) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
     let site = config.site.id.clone();
     let lanes = LaneDirectory::new();
     looking.spawn(adapters::follow_lanes(log.clone(), lanes.clone(), stopped(stops.looking.subscribe())));
+
+    looking.spawn(observe::lag(log.clone(), stopped(stops.looking.subscribe())));
 
     let mut ready: BTreeMap<String, ReadyCheck> = BTreeMap::new();
     let mut registry: Option<Arc<dyn RegistryReader>> = None;
@@ -129,11 +131,11 @@ async fn run(start: Start) -> Result<u8> {
         let opened = open_store(&dir.join("store"), &site).await?;
         let frames = Arc::new(RecentFrames::default());
         deciding.spawn(frames.clone().follow(log.clone(), stopped(stops.deciding.subscribe())));
-        let (first, handle) = engine(&opened, &log, &frames);
-        ready.insert("decide".into(), adapters::engine_ready(handle));
+        let engine = Engine::new(opened.clone(), log.clone(), frames, Arc::new(SystemClock), EngineOptions::default());
+        ready.insert("decide".into(), adapters::engine_ready(engine.handle()));
         registry = Some(Arc::new(adapters::StoreRegistry(opened.clone())));
         evidence = Arc::new(adapters::StoreEvidence(opened.clone()));
-        deciding.spawn(keep_deciding(first, opened.clone(), log.clone(), frames, stops.deciding.subscribe()));
+        deciding.spawn(keep_deciding(engine, stops.deciding.subscribe()));
         let (log, stop) = (log.clone(), stopped(stops.deciding.subscribe()));
         deciding.spawn(async move {
             let barrier = Arc::new(SimulatedBarrier::default());
@@ -240,7 +242,7 @@ async fn run(start: Start) -> Result<u8> {
         });
     }
 
-    let handler = adapters::ControlHandler { log: log.clone(), store, analytics: analytics.clone() };
+    let handler = adapters::ControlHandler { log: log.clone(), embedded, store, analytics: analytics.clone() };
     looking.spawn(control::serve(control, Arc::new(handler)));
 
     println!("portgate {}", env!("CARGO_PKG_VERSION"));
@@ -291,19 +293,19 @@ fn private_folder(dir: &Path) -> Result<()> {
         .with_context(|| format!("folder {} cannot be made", dir.display()))
 }
 
-async fn open_log(loaded: &Loaded) -> Result<Arc<dyn Log>> {
+async fn open_log(loaded: &Loaded) -> Result<(Arc<dyn Log>, Option<Arc<EmbeddedLog>>)> {
     let kafka = &loaded.config.kafka;
-    let log: Arc<dyn Log> = if kafka.brokers.is_empty() {
+    let (log, embedded): (Arc<dyn Log>, _) = if kafka.brokers.is_empty() {
         let path = loaded.config.data.dir.join("log");
-        let opened = tokio::task::block_in_place(|| EmbeddedLog::open(EmbeddedConfig::new(&path)));
-        Arc::new(opened?)
+        let opened = Arc::new(tokio::task::block_in_place(|| EmbeddedLog::open(EmbeddedConfig::new(&path)))?);
+        (opened.clone(), Some(opened))
     } else {
         let mut config = KafkaConfig::new(&kafka.brokers);
         config.settings.clone_from(&kafka.settings);
-        Arc::new(KafkaLog::connect(config).await?)
+        (Arc::new(KafkaLog::connect(config).await?), None)
     };
     log.create_topics(&topic_specs()).await?;
-    Ok(log)
+    Ok((log, embedded))
 }
 
 /// The topics of the gate. One site a gate: one partition keeps its order.
@@ -320,21 +322,12 @@ async fn open_store(path: &Path, site: &str) -> Result<Arc<Store>> {
     Ok(Arc::new(store))
 }
 
-fn engine(store: &Arc<Store>, log: &Arc<dyn Log>, frames: &Arc<RecentFrames>) -> (Engine, EngineHandle) {
-    let frames: Arc<dyn Frames> = frames.clone();
-    let engine = Engine::new(store.clone(), log.clone(), frames, Arc::new(SystemClock), EngineOptions::default());
-    let handle = engine.handle();
-    (engine, handle)
-}
-
-/// Runs the engine; one that fails is started again from its last commit. While none runs, nothing
-/// is decided and so nothing opens.
-async fn keep_deciding(first: Engine, store: Arc<Store>, log: Arc<dyn Log>, frames: Arc<RecentFrames>, stop: watch::Receiver<bool>) {
-    let mut next = Some(first);
+/// Runs the engine; one that fails is started again from its last commit. While it does not run,
+/// nothing is decided and so nothing opens.
+async fn keep_deciding(engine: Engine, stop: watch::Receiver<bool>) {
     let mut wait = RESTART_WAIT.0;
     while !*stop.borrow() {
-        let current = next.take().unwrap_or_else(|| engine(&store, &log, &frames).0);
-        match current.run(stopped(stop.clone())).await {
+        match engine.run(stopped(stop.clone())).await {
             Ok(()) => return,
             Err(error) => {
                 tracing::error!(%error, "the engine stopped; it starts again from its last commit");

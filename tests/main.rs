@@ -1,3 +1,6 @@
 //! One integration-test binary: the house rules, the command line, and the gate end to end.
 
+mod commands;
+mod gate;
+mod support;
 mod tidy;

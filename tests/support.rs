@@ -146,12 +146,6 @@ impl Gate {
         self.call("POST", &format!("/v1/lanes/{lane}/reads"), "device", Some(claims.to_string().as_bytes()))
     }
 
-    /// Writes a registry record, as registrar.
-    pub fn put(&self, kind: &str, id: &str, value: &Value) {
-        let (status, body) = self.call("PUT", &format!("/v1/registry/{kind}/{id}"), "registrar", Some(value.to_string().as_bytes()));
-        assert!((200..300).contains(&status), "PUT {kind}: {status} {body}");
-    }
-
     /// The latest versions of the decisions that `wanted` picks.
     pub fn decisions(&self, query: &str) -> Vec<Value> {
         let body = self.get(&format!("/v1/decisions?{query}"), "guard");

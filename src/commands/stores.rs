@@ -11,6 +11,8 @@ use crate::control::{self, Request};
 
 /// Name of the store inside a gate's folder.
 const STORE: &str = "store";
+/// What a copy holds; the log is there where it is the embedded one. Analytics is made from it.
+const PARTS: [&str; 2] = ["log", STORE];
 /// Journal entries read at once.
 const PAGE: usize = 1000;
 
@@ -49,25 +51,42 @@ pub fn backup(dir: &Path, to: &Path) -> Result<u8> {
     if control::call(dir, &Request::Backup { to: to.clone() }, &mut std::io::stdout().lock())?.is_some() {
         return Ok(0);
     }
-    let path = store_of(dir)?;
-    let site = portgate_store::check(&path)?.site;
-    Store::open(&path, &site)?.backup(&to.join(STORE))?;
+    store_of(dir)?;
+    for part in PARTS {
+        copy(&dir.join(part), &to.join(part))?;
+    }
     println!("copied to {}", to.display());
     Ok(0)
 }
 
+/// Copies a folder of a stopped gate, if it is there.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(to).with_context(|| format!("folder {} cannot be made", to.display()))?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target).with_context(|| format!("{} cannot be copied", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts a copy back into an empty place.
 pub fn restore(from: &Path, dir: &Path) -> Result<u8> {
-    let source = store_of(from)?;
-    let target = dir.join(STORE);
-    if target.exists() {
-        bail!("{} exists already: a copy is put back into an empty folder only", target.display());
+    store_of(from)?;
+    for part in PARTS {
+        if dir.join(part).exists() {
+            bail!("{} exists already: a copy is put back into an empty folder only", dir.join(part).display());
+        }
     }
-    std::fs::create_dir_all(&target).with_context(|| format!("folder {} cannot be made", target.display()))?;
-    for entry in std::fs::read_dir(&source)? {
-        let entry = entry?;
-        let to = target.join(entry.file_name());
-        std::fs::copy(entry.path(), &to).with_context(|| format!("{} cannot be copied", entry.path().display()))?;
+    for part in PARTS {
+        copy(&from.join(part), &dir.join(part))?;
     }
     println!("restored to {}", dir.display());
     check(dir)

@@ -53,8 +53,10 @@ pub struct Approach {
     pub arrived_at: Instant,
     /// Gate time of the first identity or credential: where the pairing window starts.
     pub window_from: Option<Instant>,
-    /// Gate time of the latest read.
+    /// Gate time at which the latest read was taken in.
     pub last_read_at: Instant,
+    /// Gate time of receipt of the latest evidence: where a decision's latency begins.
+    pub evidence_at: Instant,
     /// Gate time of the first unsettled plate read that no settled one has followed yet.
     pub unsettled_since: Option<Instant>,
     /// Pending or decided.
@@ -97,6 +99,7 @@ impl Approach {
             arrived_at,
             window_from: None,
             last_read_at: now,
+            evidence_at: now,
             unsettled_since: None,
             phase: Phase::Pending,
             claims: BTreeMap::new(),
@@ -127,6 +130,7 @@ impl Approach {
     /// arrival gives the same approach. `event_at` is the read's event time under the skew rule.
     pub fn join(&mut self, read: &ReadMessage, event_at: Instant, now: Instant) {
         self.last_read_at = now;
+        self.evidence_at = read.received_at.unwrap_or(now).min(now);
         self.arrived_at = self.arrived_at.min(event_at);
         self.inputs.observed_at = Some(self.arrived_at);
         if let Some(id) = &read.event_id {

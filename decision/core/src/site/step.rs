@@ -396,7 +396,7 @@ impl Run<'_> {
         approach.verdict = Some(verdict);
         approach.release_role = if verdict == Verdict::Open { None } else { outcome.release_role.or(Some(crate::people::Role::Guard)) };
         approach.uses.clone_from(&outcome.uses);
-        let evidence_at = if said.is_some() || system == Some(Reason::SysCommandExpired) { self.now } else { approach.last_read_at };
+        let evidence_at = if said.is_some() || system == Some(Reason::SysCommandExpired) { self.now } else { approach.evidence_at };
         let decision = Decision {
             id: approach.decision_id(),
             version: approach.version,
@@ -598,6 +598,8 @@ impl Run<'_> {
         }
         self.emit(JournalEvent::Timer { approach_id: current.approach_id.clone(), lane: state.lane.clone() });
         let over = idle(&current);
+        // What closes now closes for want of evidence; its latency counts from the deadline.
+        current.evidence_at = current.evidence_at.max(current.deadline);
         match current.phase {
             Phase::Pending if !over => self.evaluate(place, state, &mut current)?,
             Phase::Decided if current.authorisation.as_ref().is_some_and(|a| !a.executed && a.expires_at <= self.now) => {
@@ -635,6 +637,7 @@ impl Run<'_> {
         }
         if let Some(mut next) = state.behind.take() {
             next.window_from = super::approach::is_evidence(&next.inputs).then_some(self.now);
+            next.evidence_at = self.now;
             self.evaluate(place, state, &mut next)?;
             schedule(&mut next, &place.policy, self.now);
             state.current = Some(next);
