@@ -72,6 +72,8 @@ fn tokens(options: &Options) -> Result<Tokens> {
     Ok(Tokens {
         device: secret("device").with_context(|| format!("{} has no line `device SECRET`", path.display()))?,
         registrar: secret("registrar"),
+        administrator: secret("administrator"),
+        supervisor: secret("supervisor"),
         guard: secret("guard"),
     })
 }

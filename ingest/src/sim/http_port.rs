@@ -30,8 +30,12 @@ const LINE_BYTES_MAX: u64 = 4 << 20;
 pub struct Tokens {
     /// For frames and reads.
     pub device: String,
-    /// For the papers of each visit; without it the registry is left alone.
+    /// For the papers of each visit.
     pub registrar: Option<String>,
+    /// For the site, its checkpoints and lanes; without it they must be there already.
+    pub administrator: Option<String>,
+    /// For peak pass mode.
+    pub supervisor: Option<String>,
     /// For the guard's words and for listening; without it the device's is used to listen.
     pub guard: Option<String>,
 }
@@ -118,8 +122,15 @@ impl GatePort for HttpPort {
     }
 
     async fn put_record(&self, kind: Kind, id: &str, value: Option<&Value>) -> Result<(), PortError> {
-        let Some(token) = self.tokens.registrar.clone() else {
-            return Err(PortError::Refused("there is no registrar's token to write papers with".to_owned()));
+        let token = match kind {
+            // A device's or registrar's account cannot make lanes; they are there on any real gate.
+            Kind::Site | Kind::Checkpoint | Kind::Lane if self.tokens.administrator.is_none() => return Ok(()),
+            Kind::Site | Kind::Checkpoint | Kind::Lane | Kind::Policy => self.tokens.administrator.clone(),
+            Kind::PeakMode => self.tokens.supervisor.clone(),
+            _ => self.tokens.registrar.clone(),
+        };
+        let Some(token) = token else {
+            return Err(PortError::Refused(format!("there is no token of an account that may write a {kind}")));
         };
         let path = format!("/v1/registry/{kind}/{}", encode(id));
         match value {
