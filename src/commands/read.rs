@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use portgate_lpr::files::{pictures, read_line};
-use portgate_lpr::{Models, ReadLine, Recogniser};
+use portgate_lpr::{Models, ReadLine, Recogniser, SecondLook};
 
 /// The models of a folder, or the built-in ones.
 pub fn models(dir: Option<&Path>) -> Result<Arc<Models>> {
@@ -19,7 +19,7 @@ pub fn models(dir: Option<&Path>) -> Result<Arc<Models>> {
 
 /// Reads every picture; one JSON line each.
 pub fn run(crop: bool, dir: Option<&Path>, paths: &[PathBuf]) -> Result<u8> {
-    let recogniser = Recogniser::new(models(dir)?);
+    let recogniser = Recogniser::new(models(dir)?).second_look(SecondLook::Tiles);
     let mut out = std::io::stdout().lock();
     let mut failed = false;
     for path in pictures(paths) {
@@ -33,7 +33,7 @@ pub fn run(crop: bool, dir: Option<&Path>, paths: &[PathBuf]) -> Result<u8> {
 
 /// Measures recognition over labelled folders.
 pub fn evaluate(dir: Option<&Path>, sets: &[PathBuf]) -> Result<u8> {
-    let recogniser = Recogniser::new(models(dir)?);
+    let recogniser = Recogniser::new(models(dir)?).second_look(SecondLook::Tiles);
     println!("models {}", recogniser.model());
     for set in sets {
         let report = portgate_lpr::evaluate::evaluate(&recogniser, set).with_context(|| format!("set {}", set.display()))?;

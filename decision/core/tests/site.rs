@@ -314,6 +314,28 @@ fn the_vehicle_behind_waits_its_turn_and_keeps_its_own_reads() {
 }
 
 #[test]
+fn a_late_plate_read_of_a_vehicle_that_has_left_begins_nothing() {
+    let mut site = Site::new();
+    let seen = |site: &mut Site, track: &str, text: &str, at: Instant| {
+        site.read(CARS, |r| {
+            r.plate_read = Some(plate(text, 0.98));
+            r.track_id = Some(track.into());
+            r.observed_at = Some(at);
+        });
+    };
+    let first = site.now;
+    seen(&mut site, "t1", "苏G00001", first);
+    site.barrier(CARS, BarrierState::Open);
+    site.after_ms(3_000).passes(CARS);
+    site.after_ms(2_000);
+    seen(&mut site, "t1", "苏G00001", first.plus_millis(4_000));
+    seen(&mut site, "t2", "苏G00001", first.plus_millis(2_000));
+    assert!(site.world.lanes[CARS].current.is_none(), "a phantom at the barrier");
+    seen(&mut site, "t3", "苏G00003", first.plus_millis(2_500));
+    assert!(site.world.lanes[CARS].current.is_some(), "the next vehicle, seen before the first had gone");
+}
+
+#[test]
 fn a_redelivered_read_changes_nothing() {
     let mut site = Site::new();
     site.read(CARS, |r| { r.plate_read = Some(plate("苏G00001", 0.98)); r.event_id = Some("same".into()); });

@@ -15,7 +15,7 @@ mod step;
 mod word;
 
 pub use approach::{Approach, Authorisation, Claim, Phase};
-pub use lane::LaneState;
+pub use lane::{LaneState, Left};
 pub use memory::MemoryWorld;
 pub use replay::{Difference, Replay, ReplayReport};
 pub use step::step;

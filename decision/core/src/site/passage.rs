@@ -40,7 +40,7 @@ impl Run<'_> {
                     self.raise(place, Some(&approach), plate, enterprise, "V_PASSED_WHILE_REFUSED", "vehicle_passed");
                 }
                 self.free(&approach)?;
-                self.end(place, state, &approach, Ending::Passed)
+                self.end(place, state, &approach, Ending::Passed, at)
             }
             pending => {
                 // Nobody had been decided: a second vehicle through one opening (一车一杆).
@@ -62,7 +62,7 @@ impl Run<'_> {
                 });
                 self.raise(place, None, None, None, "V_TAILGATING", "vehicle_passed");
                 match pending {
-                    Some(approach) => self.end(place, state, &approach, Ending::Passed),
+                    Some(approach) => self.end(place, state, &approach, Ending::Passed, at),
                     None => Ok(()),
                 }
             }

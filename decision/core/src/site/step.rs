@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::approach::{is_evidence, Approach, Authorisation, Phase};
-use super::{Change, Input, LaneState, Step, World};
+use super::{Change, Input, LaneState, Left, Step, World};
 use crate::command::{BarrierState, Command, Order};
 use crate::decision::{Answer, AnswerOutcome, Decision, ReasonRecord, Verdict};
 use crate::facts::{Entry, FactError, FactSource, Reservation, Sighting, UseBook};
@@ -174,7 +174,8 @@ impl Run<'_> {
         let turned_away = read.vehicle_present == Some(false)
             && state.current.as_ref().is_some_and(|a| a.authorisation.is_none() && a.phase == Phase::Decided);
         if read.vehicle_gone == Some(true) || turned_away {
-            self.leave(&place, &mut state, Ending::Gone)?;
+            let at = self.event_time(&place, &read);
+            self.leave(&place, &mut state, Ending::Gone, at)?;
         }
         if let Some(word) = &read.word {
             self.word(&place, &mut state, word)?;
@@ -235,6 +236,13 @@ impl Run<'_> {
     /// Brings evidence to the vehicle at the barrier or to the one behind it.
     fn evidence(&mut self, place: &Place, state: &mut LaneState, read: &ReadMessage) -> Result<(), FactError> {
         let at = self.event_time(place, read);
+        if let (Some(plate), Some(left)) = (&read.plate_read, &state.left) {
+            if left.is_of(read, plate, at) {
+                let event_id = read.event_id.clone().unwrap_or_default();
+                self.emit(JournalEvent::Dropped { event_id, reason: "plate read of a vehicle that has left".into() });
+                return Ok(());
+            }
+        }
         let behind = match &state.current {
             None => false,
             Some(current) => self.belongs_behind(current, state.behind.as_ref(), read)?,
@@ -610,24 +618,26 @@ impl Run<'_> {
         schedule(&mut current, &place.policy, self.now);
         state.current = Some(current);
         if over {
-            self.leave(place, state, Ending::Expired)?;
+            self.leave(place, state, Ending::Expired, self.now)?;
         }
         Ok(())
     }
 
     /// Ends the approach at the barrier without a passage.
-    fn leave(&mut self, place: &Place, state: &mut LaneState, ending: Ending) -> Result<(), FactError> {
+    fn leave(&mut self, place: &Place, state: &mut LaneState, ending: Ending, at: Instant) -> Result<(), FactError> {
         let Some(mut gone) = state.current.take() else { return Ok(()) };
         if gone.authorisation.as_ref().is_some_and(|a| !a.executed) {
             self.withdraw(state, &mut gone)?;
         } else {
             self.free(&gone)?;
         }
-        self.end(place, state, &gone, ending)
+        self.end(place, state, &gone, ending, at)
     }
 
     /// Puts the end on record, remembers where the plate was seen, and lets the next one step up.
-    pub(super) fn end(&mut self, place: &Place, state: &mut LaneState, gone: &Approach, ending: Ending) -> Result<(), FactError> {
+    pub(super) fn end(&mut self, place: &Place, state: &mut LaneState, gone: &Approach, ending: Ending, at: Instant) -> Result<(), FactError> {
+        let plate = gone.inputs.plate_read.as_ref().map(|p| normalise(&p.text)).filter(|t| !t.is_empty());
+        state.left = Some(Left { at, plate, tracks: gone.tracks.clone() });
         self.emit(JournalEvent::Ended { approach_id: gone.approach_id.clone(), lane: state.lane.clone(), ending });
         if let Some(decision) = self.latest(gone)? {
             if let (Some(plate), Some(crate::decision::PlateSource::Camera | crate::decision::PlateSource::Manual)) = (&decision.plate, decision.plate_source) {
