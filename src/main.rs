@@ -29,7 +29,8 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             // Broken pipes are the reader's choice (`portgate sql … | head`).
-            let quiet = error.chain().any(|c| c.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe));
+            let quiet =
+                error.chain().any(|c| c.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe));
             if !quiet {
                 eprintln!("error: {}", message(&error));
             }

@@ -12,9 +12,8 @@ use portgate_lpr::StageConfig;
 use tracing_subscriber::EnvFilter;
 
 /// Bounds of latency histograms, seconds: from a decision's microseconds to a slow query.
-const SECONDS: [f64; 19] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0,
-];
+const SECONDS: [f64; 19] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
 /// How often old samples are folded in.
 const UPKEEP: Duration = Duration::from_secs(5);
 

@@ -286,11 +286,7 @@ async fn wait_for_signal() -> Result<()> {
 
 fn private_folder(dir: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("folder {} cannot be made", dir.display()))
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("folder {} cannot be made", dir.display()))
 }
 
 async fn open_log(loaded: &Loaded) -> Result<(Arc<dyn Log>, Option<Arc<EmbeddedLog>>)> {

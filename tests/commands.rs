@@ -10,7 +10,9 @@ fn here(path: &str) -> String {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["up", "run", "read", "scenarios", "registry", "sql", "replay", "simulate", "check", "backup", "restore", "evaluate", "config"] {
+    for command in
+        ["up", "run", "read", "scenarios", "registry", "sql", "replay", "simulate", "check", "backup", "restore", "evaluate", "config"]
+    {
         let out = run(&[command, "--help"]);
         assert!(out.status.success() && text(&out).contains("Usage:"), "{command}: {}", text(&out));
     }
@@ -27,7 +29,8 @@ fn the_regulations_scenarios_all_come_out() {
 fn a_scenario_that_differs_is_shown_with_both_sides() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("changed.yaml");
-    let changed = std::fs::read_to_string(here("tests/scenarios/regulations.yaml")).unwrap().replacen("decision: HOLD", "decision: OPEN", 1);
+    let changed =
+        std::fs::read_to_string(here("tests/scenarios/regulations.yaml")).unwrap().replacen("decision: HOLD", "decision: OPEN", 1);
     std::fs::write(&file, changed).unwrap();
     let out = run(&["scenarios", file.to_str().unwrap()]);
     let said = text(&out);

@@ -98,8 +98,12 @@ fn frame_and_card_in_cited_verdict_out_everywhere_the_same() {
     let id = decision["id"].as_str().unwrap().to_owned();
 
     // The same id and reasons on the live stream, in SQL and over the PostgreSQL protocol.
-    eventually("the live event", || events.try_iter().any(|l| l.starts_with("data:") && l.contains(&id) && l.contains("MANUAL_RELEASE_REQUIRED")).then_some(()));
-    let rows = eventually("the row", || Some(sql(&gate, &format!("SELECT id, verdict, reasons FROM decisions WHERE id = '{id}'"))).filter(|r| !r.is_empty()));
+    eventually("the live event", || {
+        events.try_iter().any(|l| l.starts_with("data:") && l.contains(&id) && l.contains("MANUAL_RELEASE_REQUIRED")).then_some(())
+    });
+    let rows = eventually("the row", || {
+        Some(sql(&gate, &format!("SELECT id, verdict, reasons FROM decisions WHERE id = '{id}'"))).filter(|r| !r.is_empty())
+    });
     assert_eq!(rows, [json!({"id": id, "verdict": "HOLD", "reasons": ["MANUAL_RELEASE_REQUIRED"]})]);
     assert_eq!(psql(&gate, "security", &format!("SELECT plate FROM decisions WHERE id = '{id}'")), PLATE);
     assert_ne!(psql(&gate, "analyst", &format!("SELECT plate FROM decisions WHERE id = '{id}'")), PLATE, "analysts see masked plates");
@@ -119,7 +123,8 @@ fn frame_and_card_in_cited_verdict_out_everywhere_the_same() {
         (lane["barrier"] == "open").then_some(())
     });
     assert_eq!(gate.read(LANE, &json!({"vehicle_passed": true})).0, 202);
-    let passage = eventually("the passage", || sql(&gate, &format!("SELECT authorised_by, effects FROM passages WHERE decision_id = '{id}'")).pop());
+    let passage =
+        eventually("the passage", || sql(&gate, &format!("SELECT authorised_by, effects FROM passages WHERE decision_id = '{id}'")).pop());
     assert_eq!(passage, json!({"authorised_by": "GUARD", "effects": ["PRESENCE_OPENED", "SINGLE_CARD_CONSUMED", "TASK_ENTERED"]}));
 
     // The card has served.
@@ -166,12 +171,19 @@ fn stopped_in_the_middle_nothing_is_lost_and_nothing_decided_twice() {
         }
         // Reads acknowledged right before the end are decided, now or after the next start.
         let plate = format!("苏G7000{round}");
-        import(&gate, &json!({"kind": "vehicle", "id": plate, "value": {"category": "PF_CONTAINER", "registration": "APPROVED"}}).to_string());
-        assert_eq!(gate.read(LANE, &json!({"plate_read": {"text": plate, "confidence": 0.99}, "event_id": format!("last-{round}")})).0, 202);
+        import(
+            &gate,
+            &json!({"kind": "vehicle", "id": plate, "value": {"category": "PF_CONTAINER", "registration": "APPROVED"}}).to_string(),
+        );
+        assert_eq!(
+            gate.read(LANE, &json!({"plate_read": {"text": plate, "confidence": 0.99}, "event_id": format!("last-{round}")})).0,
+            202
+        );
         if round == 1 {
             gate.kill();
         } else {
-            let decision = eventually("a decision", || gate.decisions(&format!("lane={LANE}")).into_iter().find(|d| d["plate"] == plate.as_str()));
+            let decision =
+                eventually("a decision", || gate.decisions(&format!("lane={LANE}")).into_iter().find(|d| d["plate"] == plate.as_str()));
             seen.push(decision["id"].as_str().unwrap().to_owned());
             assert_eq!(gate.read(LANE, &json!({"vehicle_gone": true})).0, 202);
             let _ = gate.stop();
@@ -239,7 +251,11 @@ fn prometheus_scrapes_a_running_gate() {
     eventually("a decision", || gate.decisions(&format!("lane={LANE}")).pop());
     let config = dir.path().join("prometheus.yml");
     let target = gate.http.trim_start_matches("http://");
-    std::fs::write(&config, format!("scrape_configs:\n- job_name: portgate\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n")).unwrap();
+    std::fs::write(
+        &config,
+        format!("scrape_configs:\n- job_name: portgate\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"),
+    )
+    .unwrap();
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut prometheus = Command::new("prometheus")
         .arg(format!("--config.file={}", config.display()))
@@ -250,7 +266,10 @@ fn prometheus_scrapes_a_running_gate() {
         .spawn()
         .expect("Prometheus is installed");
     let ask = |query: &str| -> Option<f64> {
-        let out = Command::new("curl").args(["-sG", "--data-urlencode", &format!("query={query}"), &format!("http://{listen}/api/v1/query")]).output().ok()?;
+        let out = Command::new("curl")
+            .args(["-sG", "--data-urlencode", &format!("query={query}"), &format!("http://{listen}/api/v1/query")])
+            .output()
+            .ok()?;
         let body: Value = serde_json::from_slice(&out.stdout).ok()?;
         body["data"]["result"][0]["value"][1].as_str()?.parse().ok()
     };
@@ -272,7 +291,13 @@ fn the_page_works_in_a_browser() {
     }
     let dir = tempfile::tempdir().unwrap();
     let gate = Gate::up(dir.path(), &["--demo"]);
-    let out = Command::new("node").arg(web.join("tests/room.mjs")).arg(&gate.http).arg(&gate.dir).current_dir(&web).output().expect("node is installed");
+    let out = Command::new("node")
+        .arg(web.join("tests/room.mjs"))
+        .arg(&gate.http)
+        .arg(&gate.dir)
+        .current_dir(&web)
+        .output()
+        .expect("node is installed");
     assert!(out.status.success(), "{}", text(&out));
 }
 
@@ -300,18 +325,31 @@ fn over_kafka_in_two_processes_the_decisions_are_the_same() {
         assert_eq!(post_frame(&gate, LANE, &picture(PLATE)).0, 202);
         // The card comes from an ordinary client.
         let card = format!("{{\"lane\": \"{LANE}\", \"card\": \"K-2001\"}}\n");
-        let mut kcat = Command::new("kcat").args(["-P", "-b", &broker, "-t", "portgate.reads", "-k", &site]).stdin(Stdio::piped()).spawn().expect("kcat is installed");
+        let mut kcat = Command::new("kcat")
+            .args(["-P", "-b", &broker, "-t", "portgate.reads", "-k", &site])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("kcat is installed");
         std::io::Write::write_all(&mut kcat.stdin.take().unwrap(), card.as_bytes()).unwrap();
         assert!(kcat.wait().unwrap().success());
         let decision = eventually("a decision", || gate.decisions(&format!("lane={LANE}")).pop());
-        assert_eq!((decision["verdict"].as_str(), codes(&decision)), (Some("HOLD"), vec!["MANUAL_RELEASE_REQUIRED".to_owned()]), "{decision}");
+        assert_eq!(
+            (decision["verdict"].as_str(), codes(&decision)),
+            (Some("HOLD"), vec!["MANUAL_RELEASE_REQUIRED".to_owned()]),
+            "{decision}"
+        );
         // And an ordinary client reads the decision.
         let id = decision["id"].as_str().unwrap();
         let out = Command::new("kcat").args(["-C", "-b", &broker, "-t", "portgate.decisions", "-e", "-q"]).output().unwrap();
-        let read = String::from_utf8_lossy(&out.stdout).lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()).find(|d| d["id"] == id).expect("kcat reads it");
+        let read = String::from_utf8_lossy(&out.stdout)
+            .lines()
+            .filter_map(|l| serde_json::from_str::<Value>(l).ok())
+            .find(|d| d["id"] == id)
+            .expect("kcat reads it");
         assert_eq!(codes(&read), codes(&decision));
         // What does not fit goes to portgate.rejected with its reason, and the stream goes on.
-        let mut kcat = Command::new("kcat").args(["-P", "-b", &broker, "-t", "portgate.reads", "-k", &site]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut kcat =
+            Command::new("kcat").args(["-P", "-b", &broker, "-t", "portgate.reads", "-k", &site]).stdin(Stdio::piped()).spawn().unwrap();
         std::io::Write::write_all(&mut kcat.stdin.take().unwrap(), b"{\"lane\": \"JCZ-9.L1\", \"crad\": \"K\"}\n").unwrap();
         assert!(kcat.wait().unwrap().success());
         eventually("the reason on portgate.rejected", || {

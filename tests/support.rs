@@ -70,10 +70,9 @@ impl Gate {
         command.arg("up").arg("--data").arg(dir).args(["--http", "127.0.0.1:0", "--sql", "127.0.0.1:0"]).args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let output = Arc::new(Mutex::new(Vec::new()));
-        for stream in [
-            Box::new(child.stdout.take().expect("piped")) as Box<dyn std::io::Read + Send>,
-            Box::new(child.stderr.take().expect("piped")),
-        ] {
+        for stream in
+            [Box::new(child.stdout.take().expect("piped")) as Box<dyn std::io::Read + Send>, Box::new(child.stderr.take().expect("piped"))]
+        {
             let output = Arc::clone(&output);
             std::thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -99,8 +98,7 @@ impl Gate {
         gate.http = find(&mut gate, "control room");
         gate.sql = find(&mut gate, "sql").trim_start_matches("postgresql://").to_owned();
         let credentials = std::fs::read_to_string(dir.join("demo-credentials")).unwrap_or_default();
-        gate.secrets =
-            credentials.lines().filter_map(|l| l.split_once(' ')).map(|(n, s)| (n.to_owned(), s.trim().to_owned())).collect();
+        gate.secrets = credentials.lines().filter_map(|l| l.split_once(' ')).map(|(n, s)| (n.to_owned(), s.trim().to_owned())).collect();
         let http = gate.http.clone();
         eventually("ready", || ureq::get(format!("{http}/readyz")).call().ok());
         gate

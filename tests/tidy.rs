@@ -44,8 +44,7 @@ fn walls() -> BTreeMap<&'static str, (Vec<&'static str>, Vec<&'static str>)> {
     ])
 }
 
-const HEAVY: [&str; 9] =
-    ["rdkafka", "rocksdb", "opencv", "tract-onnx", "arrow", "parquet", "datafusion", "datafusion-postgres", "tokio"];
+const HEAVY: [&str; 9] = ["rdkafka", "rocksdb", "opencv", "tract-onnx", "arrow", "parquet", "datafusion", "datafusion-postgres", "tokio"];
 
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let table: toml::Table = toml::from_str(manifest).expect("a Cargo.toml parses");
@@ -70,7 +69,9 @@ fn crates_keep_their_walls() {
 fn the_core_is_pure() {
     for path in files().iter().filter(|p| p.starts_with("decision/core/src") && has_ext(p, &["rs"])) {
         let text = read(path).unwrap_or_default();
-        for word in ["SystemTime", "Utc::now", "Local::now", "std::fs", "std::net", "std::thread", "HashMap", "HashSet", "async fn", "rand::"] {
+        for word in
+            ["SystemTime", "Utc::now", "Local::now", "std::fs", "std::net", "std::thread", "HashMap", "HashSet", "async fn", "rand::"]
+        {
             assert!(!text.contains(word), "{}: the core names {word}", path.display());
         }
     }
@@ -133,7 +134,15 @@ fn the_lock_files_name_no_private_host() {
     for name in ["Cargo.lock", "dashboards/web/package-lock.json"] {
         let Some(text) = read(Path::new(name)) else { continue };
         for line in text.lines().filter(|l| l.contains("://")) {
-            let public = ["https://github.com/rust-lang/crates.io-index", "https://opencollective.com", "https://github.com/", "https://paulmillr.com", "https://tidelift.com", "https://www.patreon.com", "https://feross.org"];
+            let public = [
+                "https://github.com/rust-lang/crates.io-index",
+                "https://opencollective.com",
+                "https://github.com/",
+                "https://paulmillr.com",
+                "https://tidelift.com",
+                "https://www.patreon.com",
+                "https://feross.org",
+            ];
             let resolved = line.contains("\"resolved\"");
             assert!(!resolved && (name != "Cargo.lock" || public.iter().any(|p| line.contains(p))), "{name}: {line}");
         }

@@ -120,7 +120,10 @@ fn record(kind: Kind, id: &str, cells: BTreeMap<String, String>) -> Result<Value
         let again = match fields.get_mut(&error.field) {
             Some(cell @ Value::String(_)) if !typed.contains(&error.field) => {
                 let text = cell.as_str().unwrap_or_default().to_owned();
-                *cell = serde_json::from_str(&text).ok().filter(|v: &Value| !v.is_string()).unwrap_or_else(|| json!(text.split(';').collect::<Vec<_>>()));
+                *cell = serde_json::from_str(&text)
+                    .ok()
+                    .filter(|v: &Value| !v.is_string())
+                    .unwrap_or_else(|| json!(text.split(';').collect::<Vec<_>>()));
                 typed.push(error.field.clone());
                 true
             }

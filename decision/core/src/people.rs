@@ -27,16 +27,8 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the contract.
-    pub const ALL: [Self; 8] = [
-        Self::Guard,
-        Self::Supervisor,
-        Self::Security,
-        Self::Analyst,
-        Self::Registrar,
-        Self::Customs,
-        Self::Administrator,
-        Self::Device,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Guard, Self::Supervisor, Self::Security, Self::Analyst, Self::Registrar, Self::Customs, Self::Administrator, Self::Device];
 
     /// The role's name as accounts, files and messages write it.
     pub fn as_str(self) -> &'static str {

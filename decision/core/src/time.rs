@@ -72,9 +72,7 @@ impl Instant {
         let local = self.local();
         let day = local.date_naive();
         let year = day.year().saturating_add(1);
-        let next = NaiveDate::from_ymd_opt(year, day.month(), day.day())
-            .or_else(|| NaiveDate::from_ymd_opt(year, 2, 28))
-            .unwrap_or(day);
+        let next = NaiveDate::from_ymd_opt(year, day.month(), day.day()).or_else(|| NaiveDate::from_ymd_opt(year, 2, 28)).unwrap_or(day);
         from_local(next, local.time())
     }
 }
@@ -139,10 +137,9 @@ impl FromStr for Instant {
 impl FromStr for Date {
     type Err = TimeError;
     fn from_str(s: &str) -> Result<Self, TimeError> {
-        NaiveDate::parse_from_str(s, "%Y-%m-%d").map(Self).map_err(|_| TimeError {
-            given: s.chars().take(40).collect(),
-            wanted: "a day, like 2026-03-10",
-        })
+        NaiveDate::parse_from_str(s, "%Y-%m-%d")
+            .map(Self)
+            .map_err(|_| TimeError { given: s.chars().take(40).collect(), wanted: "a day, like 2026-03-10" })
     }
 }
 

@@ -25,12 +25,8 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let mut site = Self {
-            world: MemoryWorld::default(),
-            now: "2026-03-10T10:00:00+08:00".parse().unwrap(),
-            events: Vec::new(),
-            reads: 0,
-        };
+        let mut site =
+            Self { world: MemoryWorld::default(), now: "2026-03-10T10:00:00+08:00".parse().unwrap(), events: Vec::new(), reads: 0 };
         site.put(Kind::Checkpoint, "JCZ-1", json!({"site": SITE, "profile": "LYG"}));
         for (lane, class) in [(IN, "FREIGHT"), (IN2, "FREIGHT"), (CARS, "PASSENGER")] {
             site.put(Kind::Lane, lane, json!({"checkpoint": "JCZ-1", "direction": "ENTRY", "lane_class": class}));
@@ -91,10 +87,8 @@ impl Site {
         };
         more(&mut word);
         let events = self.read(lane, |r| r.word = Some(word));
-        let answers: Vec<AnswerOutcome> = events
-            .iter()
-            .filter_map(|e| if let JournalEvent::Answered { answer } = e { Some(answer.outcome) } else { None })
-            .collect();
+        let answers: Vec<AnswerOutcome> =
+            events.iter().filter_map(|e| if let JournalEvent::Answered { answer } = e { Some(answer.outcome) } else { None }).collect();
         assert_eq!(answers.len(), 1, "one word, one answer");
         answers[0]
     }
@@ -116,7 +110,10 @@ impl Site {
     }
 
     fn violations(&self) -> Vec<String> {
-        self.events.iter().filter_map(|e| if let JournalEvent::Violation { violation } = e { Some(violation.code.clone()) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(|e| if let JournalEvent::Violation { violation } = e { Some(violation.code.clone()) } else { None })
+            .collect()
     }
 
     fn barrier(&mut self, lane: &str, state: BarrierState) {
@@ -166,8 +163,16 @@ fn the_order_of_arrival_before_closing_changes_nothing() {
         let mut site = Site::new();
         let at = site.now;
         let mut reads: Vec<Box<dyn Fn(&mut ReadMessage)>> = vec![
-            Box::new(move |r| { r.plate_read = Some(plate("苏G12345", 0.98)); r.observed_at = Some(at); r.event_id = Some("a".into()); }),
-            Box::new(move |r| { r.card = Some("C1".into()); r.observed_at = Some(at.plus_millis(500)); r.event_id = Some("b".into()); }),
+            Box::new(move |r| {
+                r.plate_read = Some(plate("苏G12345", 0.98));
+                r.observed_at = Some(at);
+                r.event_id = Some("a".into());
+            }),
+            Box::new(move |r| {
+                r.card = Some("C1".into());
+                r.observed_at = Some(at.plus_millis(500));
+                r.event_id = Some("b".into());
+            }),
         ];
         if card_first {
             reads.reverse();
@@ -301,8 +306,14 @@ fn a_command_not_executed_in_time_is_taken_back_to_a_person() {
 fn the_vehicle_behind_waits_its_turn_and_keeps_its_own_reads() {
     let mut site = Site::new();
     site.put(Kind::Vehicle, "苏G00002", json!({"category": "BIZ_STAFF", "registration": "APPROVED", "body": "PASSENGER"}));
-    site.read(CARS, |r| { r.plate_read = Some(plate("苏G00001", 0.98)); r.track_id = Some("t1".into()); });
-    site.read(CARS, |r| { r.plate_read = Some(plate("苏G00002", 0.98)); r.track_id = Some("t2".into()); });
+    site.read(CARS, |r| {
+        r.plate_read = Some(plate("苏G00001", 0.98));
+        r.track_id = Some("t1".into());
+    });
+    site.read(CARS, |r| {
+        r.plate_read = Some(plate("苏G00002", 0.98));
+        r.track_id = Some("t2".into());
+    });
     assert_eq!(site.decisions(CARS).len(), 1, "the one behind is not decided");
     site.barrier(CARS, BarrierState::Open);
     site.passes(CARS);
@@ -338,9 +349,15 @@ fn a_late_plate_read_of_a_vehicle_that_has_left_begins_nothing() {
 #[test]
 fn a_redelivered_read_changes_nothing() {
     let mut site = Site::new();
-    site.read(CARS, |r| { r.plate_read = Some(plate("苏G00001", 0.98)); r.event_id = Some("same".into()); });
+    site.read(CARS, |r| {
+        r.plate_read = Some(plate("苏G00001", 0.98));
+        r.event_id = Some("same".into());
+    });
     let before = site.world.lanes.clone();
-    site.read(CARS, |r| { r.plate_read = Some(plate("苏G00001", 0.98)); r.event_id = Some("same".into()); });
+    site.read(CARS, |r| {
+        r.plate_read = Some(plate("苏G00001", 0.98));
+        r.event_id = Some("same".into());
+    });
     assert_eq!(site.world.lanes, before);
     assert_eq!((site.decisions(CARS).len(), site.commands().len()), (1, 1));
 }
@@ -403,7 +420,12 @@ fn a_manual_entry_outranks_the_camera() {
 #[test]
 fn deadlines_never_spin() {
     let mut site = Site::new();
-    site.read(IN, |r| { let mut p = plate("苏G12345", 0.98); p.settled = Some(false); r.plate_read = Some(p); r.track_id = Some("t".into()); });
+    site.read(IN, |r| {
+        let mut p = plate("苏G12345", 0.98);
+        p.settled = Some(false);
+        r.plate_read = Some(p);
+        r.track_id = Some("t".into());
+    });
     let mut ticks = 0;
     while let Some(at) = site.world.lanes[IN].deadline() {
         assert!(ticks < 20, "a deadline that is due again at once");

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::decision::Verdict;
+use crate::effect::UseIntent;
 use crate::journal::AuthorisedBy;
 use crate::people::Role;
 use crate::plate::normalise;
 use crate::read::{PlateRead, ReadMessage};
-use crate::effect::UseIntent;
 use crate::time::Instant;
 
 /// Reads remembered by id per approach; a flood beyond it is still joined, only not listed.
@@ -159,8 +159,18 @@ impl Approach {
             )*};
         }
         latest!(
-            manual_plate, card, qr, exit_permit, cargo_observed, vins_observed, seal, logbook,
-            transit_declaration, driver, lane_override, registry_available
+            manual_plate,
+            card,
+            qr,
+            exit_permit,
+            cargo_observed,
+            vins_observed,
+            seal,
+            logbook,
+            transit_declaration,
+            driver,
+            lane_override,
+            registry_available
         );
     }
 

@@ -53,10 +53,10 @@ impl MemoryWorld {
                     // INVARIANT: the step has parsed the record; what does not parse is not written.
                     Some(value) => {
                         let _ = self.facts.put(kind, &id, &value);
-                    },
+                    }
                     None => {
                         self.facts.delete(kind, &id);
-                    },
+                    }
                 }
             }
         }

@@ -71,7 +71,13 @@ impl Run<'_> {
 
     /// Applies what the decision said the passage uses. An unauthorised passage changes only the
     /// presence: the vehicle is where it is, but nothing was granted to it.
-    fn apply_uses(&mut self, approach: &Approach, by: AuthorisedBy, passage_id: &str, at: crate::time::Instant) -> Result<Vec<String>, FactError> {
+    fn apply_uses(
+        &mut self,
+        approach: &Approach,
+        by: AuthorisedBy,
+        passage_id: &str,
+        at: crate::time::Instant,
+    ) -> Result<Vec<String>, FactError> {
         let mut effects = Vec::new();
         for intent in &approach.uses {
             if by == AuthorisedBy::None && intent.presence().is_none() {

@@ -493,7 +493,13 @@ impl Run<'_> {
     }
 
     /// Commands the barrier open for this approach and reserves what its passage will use.
-    pub(super) fn authorise(&mut self, place: &Place, state: &mut LaneState, approach: &mut Approach, by: AuthorisedBy) -> Result<(), FactError> {
+    pub(super) fn authorise(
+        &mut self,
+        place: &Place,
+        state: &mut LaneState,
+        approach: &mut Approach,
+        by: AuthorisedBy,
+    ) -> Result<(), FactError> {
         state.fence = state.fence.saturating_add(1);
         let expires_at = self.now.plus_millis(i64::from(place.policy.command_expiry_s).saturating_mul(1000));
         let command = Command {
@@ -635,12 +641,21 @@ impl Run<'_> {
     }
 
     /// Puts the end on record, remembers where the plate was seen, and lets the next one step up.
-    pub(super) fn end(&mut self, place: &Place, state: &mut LaneState, gone: &Approach, ending: Ending, at: Instant) -> Result<(), FactError> {
+    pub(super) fn end(
+        &mut self,
+        place: &Place,
+        state: &mut LaneState,
+        gone: &Approach,
+        ending: Ending,
+        at: Instant,
+    ) -> Result<(), FactError> {
         let plate = gone.inputs.plate_read.as_ref().map(|p| normalise(&p.text)).filter(|t| !t.is_empty());
         state.left = Some(Left { at, plate, tracks: gone.tracks.clone() });
         self.emit(JournalEvent::Ended { approach_id: gone.approach_id.clone(), lane: state.lane.clone(), ending });
         if let Some(decision) = self.latest(gone)? {
-            if let (Some(plate), Some(crate::decision::PlateSource::Camera | crate::decision::PlateSource::Manual)) = (&decision.plate, decision.plate_source) {
+            if let (Some(plate), Some(crate::decision::PlateSource::Camera | crate::decision::PlateSource::Manual)) =
+                (&decision.plate, decision.plate_source)
+            {
                 let seen = Sighting { checkpoint: place.checkpoint.id.clone(), at: gone.arrived_at };
                 self.edit_book(plate, |book| book.sighting = Some(seen))?;
             }
@@ -673,12 +688,8 @@ fn awaited(reason: Reason) -> bool {
 
 /// Whether an outcome says something else than a version on record.
 fn differs(before: &Decision, outcome: &Outcome) -> bool {
-    let mine: Vec<(&str, Option<&str>)> = before
-        .reasons
-        .iter()
-        .filter(|r| r.check != "SYS")
-        .map(|r| (r.code.as_str(), r.cite.as_deref()))
-        .collect();
+    let mine: Vec<(&str, Option<&str>)> =
+        before.reasons.iter().filter(|r| r.check != "SYS").map(|r| (r.code.as_str(), r.cite.as_deref())).collect();
     let theirs: Vec<(&str, Option<&str>)> = outcome.reasons.iter().map(|r| (r.reason.code(), r.cite)).collect();
     mine != theirs || before.plate != outcome.plate
 }
