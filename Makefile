@@ -15,7 +15,7 @@ help:
 build:
 	@scripts/setup.sh run
 	@echo 'build: release binary (the first time takes about a quarter of an hour on two cores)'
-	@cargo build --release --bin portgate
+	@cargo build --release --workspace --bins
 
 run: build
 	@exec $(CARGO_TARGET_DIR)/release/portgate up --demo --data $(or $(DATA),portgate-data)

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh test
 echo 'test: building (the first time takes about a quarter of an hour on two cores)'
-cargo build --release --workspace --bins
+cargo test --release --workspace --no-run --quiet
 kafka_port=${KAFKA_PORT:-19092}
 echo "test: starting a real Apache Kafka on 127.0.0.1:$kafka_port"
 KAFKA_PORT=$kafka_port scripts/kafka.sh start
