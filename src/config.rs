@@ -157,7 +157,7 @@ impl Loaded {
     }
 
     /// Notes that the command line set a value.
-    pub fn from_command_line(&mut self, key: &str) {
+    pub fn set_by_command_line(&mut self, key: &str) {
         self.origins.insert(key.to_owned(), "command line".into());
     }
 
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn print_says_where_each_value_comes_from() {
         let mut loaded = read("[site]\nid = \"X\"\n").unwrap();
-        loaded.from_command_line("data.dir");
+        loaded.set_by_command_line("data.dir");
         let text = loaded.print().unwrap();
         assert!(text.contains("site.id = \"X\"  # file "), "{text}");
         assert!(text.contains("data.dir = \"portgate-data\"  # command line"), "{text}");

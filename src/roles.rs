@@ -4,7 +4,6 @@
 //! (recognition, engine, barriers), last what only looks (analytics, SQL).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,19 +61,19 @@ pub fn override_from_command_line(
 ) {
     if let Some(data) = data {
         loaded.config.data.dir = data;
-        loaded.from_command_line("data.dir");
+        loaded.set_by_command_line("data.dir");
     }
     if let Some(kafka) = kafka {
         loaded.config.kafka.brokers = kafka;
-        loaded.from_command_line("kafka.brokers");
+        loaded.set_by_command_line("kafka.brokers");
     }
     if let Some(http) = http {
         loaded.config.http.listen = http;
-        loaded.from_command_line("http.listen");
+        loaded.set_by_command_line("http.listen");
     }
     if let Some(sql) = sql {
         loaded.config.sql.listen = sql;
-        loaded.from_command_line("sql.listen");
+        loaded.set_by_command_line("sql.listen");
     }
 }
 
@@ -94,10 +93,8 @@ struct Stops {
     looking: watch::Sender<bool>,
 }
 
-fn stopped(mut stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send + 'static {
-    async move {
-        let _ = stop.wait_for(|s| *s).await;
-    }
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|s| *s).await;
 }
 
 async fn run(start: Start) -> Result<u8> {

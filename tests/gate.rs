@@ -308,7 +308,10 @@ fn over_kafka_in_two_processes_the_decisions_are_the_same() {
     let Some(broker) = kafka() else { return println!("skipped: PORTGATE_KAFKA not set") };
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let config = dir.path().join("portgate.toml");
+    // A broker that has seen an earlier run is no other: site and lane are this run's own.
     let site = format!("LYG-{}", std::process::id());
+    let checkpoint = format!("JCZ-{}", std::process::id());
+    let lane = format!("{checkpoint}.L1");
     std::fs::write(&config, format!("[site]\nid = \"{site}\"\n")).unwrap();
     let gate = Gate::up(dir.path(), &["--demo", "--kafka", &broker, "--without", "recognise", "--config", config.to_str().unwrap()]);
     let mut recogniser = portgate()
@@ -316,16 +319,16 @@ fn over_kafka_in_two_processes_the_decisions_are_the_same() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let checkpoint = json!({"kind": "checkpoint", "id": "JCZ-9", "value": {"site": site, "profile": "LYG"}});
-    let lane = json!({"kind": "lane", "id": LANE, "value": {"checkpoint": "JCZ-9", "direction": "ENTRY", "lane_class": "FREIGHT"}});
-    import(&gate, &format!("{checkpoint}\n{lane}\n"));
+    let place = json!({"kind": "checkpoint", "id": checkpoint, "value": {"site": site, "profile": "LYG"}});
+    let entry = json!({"kind": "lane", "id": lane, "value": {"checkpoint": checkpoint, "direction": "ENTRY", "lane_class": "FREIGHT"}});
+    import(&gate, &format!("{place}\n{entry}\n"));
     import(&gate, &std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/example-truck.jsonl")).unwrap());
-    eventually("the lane is known at the edge", || (gate.read(LANE, &json!({"queue_length": 1})).0 == 202).then_some(()));
+    eventually("the lane is known at the edge", || (gate.read(&lane, &json!({"queue_length": 1})).0 == 202).then_some(()));
 
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        assert_eq!(post_frame(&gate, LANE, &picture(PLATE)).0, 202);
+        assert_eq!(post_frame(&gate, &lane, &picture(PLATE)).0, 202);
         // The card comes from an ordinary client.
-        let card = format!("{{\"lane\": \"{LANE}\", \"card\": \"K-2001\"}}\n");
+        let card = format!("{{\"lane\": \"{lane}\", \"card\": \"K-2001\"}}\n");
         let mut kcat = Command::new("kcat")
             .args(["-P", "-b", &broker, "-t", "portgate.reads", "-k", &site])
             .stdin(Stdio::piped())
@@ -333,7 +336,7 @@ fn over_kafka_in_two_processes_the_decisions_are_the_same() {
             .expect("kcat is installed");
         std::io::Write::write_all(&mut kcat.stdin.take().unwrap(), card.as_bytes()).unwrap();
         assert!(kcat.wait().unwrap().success());
-        let decision = eventually("a decision", || gate.decisions(&format!("lane={LANE}")).pop());
+        let decision = eventually("a decision", || gate.decisions(&format!("lane={lane}")).pop());
         assert_eq!(
             (decision["verdict"].as_str(), codes(&decision)),
             (Some("HOLD"), vec!["MANUAL_RELEASE_REQUIRED".to_owned()]),

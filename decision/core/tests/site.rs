@@ -16,6 +16,9 @@ const IN: &str = "JCZ-1.L1";
 const IN2: &str = "JCZ-1.L5";
 const CARS: &str = "JCZ-1.L3";
 
+/// Fills in a read.
+type Edit = Box<dyn Fn(&mut ReadMessage)>;
+
 struct Site {
     world: MemoryWorld,
     now: Instant,
@@ -162,7 +165,7 @@ fn the_order_of_arrival_before_closing_changes_nothing() {
     let run = |card_first: bool| {
         let mut site = Site::new();
         let at = site.now;
-        let mut reads: Vec<Box<dyn Fn(&mut ReadMessage)>> = vec![
+        let mut reads: Vec<Edit> = vec![
             Box::new(move |r| {
                 r.plate_read = Some(plate("苏G12345", 0.98));
                 r.observed_at = Some(at);

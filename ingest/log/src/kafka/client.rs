@@ -156,6 +156,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // Being caught up is no trouble.
+        if matches!(error, KafkaError::Global(Code::PartitionEOF)) {
+            return;
+        }
         tracing::warn!(target: "portgate_log::kafka", %error, reason, "client error");
     }
 }

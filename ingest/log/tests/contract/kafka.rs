@@ -110,7 +110,7 @@ async fn kcat_writes_and_reads() {
         return;
     };
     let log = kafka.open().await;
-    log.create_topics(&topics::default_specs(1, 1)).await.unwrap();
+    log.create_topics(&topics::default_specs(1, 4)).await.unwrap();
     let end = log.end_offsets(topics::READS).await.unwrap()[0];
     let read = r#"{"lane":"JCZ-1.L1","card":{"id":"c-1"}}"#;
     let args = ["-b", &kafka.brokers, "-P", "-t", topics::READS, "-K", "|", "-H", "by=kcat"];
