@@ -15,7 +15,7 @@ export PORTGATE_BENCH_DIR=${PORTGATE_BENCH_DIR:-$cache}
 mkdir -p "$PORTGATE_BENCH_DIR"
 
 say 'building (the first time takes about a quarter of an hour on two cores)'
-cargo build --release -p portgate-bench
+cargo build --release --workspace --bins
 
 if [[ -z ${PORTGATE_KAFKA:-} ]]; then
   export KAFKA_PORT=${KAFKA_PORT:-19392}
