@@ -16,7 +16,7 @@ use portgate_dashboards::evidence::{EvidenceStore, NoEvidence};
 use portgate_dashboards::registry::RegistryReader;
 use portgate_dashboards::{Parts, ReadyCheck, Serve, ServeConfig, SqlRunner};
 use portgate_engine::barrier::{self, BarrierOptions, SimulatedBarrier};
-use portgate_engine::{Engine, EngineOptions, RecentFrames, SystemClock, ANSWERS};
+use portgate_engine::{Engine, EngineError, EngineOptions, RecentFrames, SystemClock, ANSWERS};
 use portgate_ingest::camera::{opener_for, run_camera, CameraConfig};
 use portgate_ingest::sim::{run_simulation, LogPort, SimConfig};
 use portgate_ingest::{EdgeLimits, EdgeState, LaneDirectory};
@@ -125,7 +125,7 @@ async fn run(start: Start) -> Result<u8> {
 
     // Decide
     if roles.contains(&Role::Decide) {
-        let opened = open_store(&dir.join("store"), &site).await?;
+        let opened = open_store(&dir.join("store"), &site, &*log, embedded.is_none()).await?;
         let frames = Arc::new(RecentFrames::default());
         deciding.spawn(frames.clone().follow(log.clone(), stopped(stops.deciding.subscribe())));
         let engine = Engine::new(opened.clone(), log.clone(), frames, Arc::new(SystemClock), EngineOptions::default());
@@ -310,8 +310,13 @@ pub fn topic_specs() -> Vec<TopicSpec> {
     specs
 }
 
-async fn open_store(path: &Path, site: &str) -> Result<Arc<Store>> {
-    let store = tokio::task::block_in_place(|| Store::open(path, site))?;
+/// `shared`: other nodes may have had the site meanwhile.
+async fn open_store(path: &Path, site: &str, log: &dyn Log, shared: bool) -> Result<Arc<Store>> {
+    let store = if shared {
+        portgate_engine::open_store(path, site, log).await?
+    } else {
+        tokio::task::block_in_place(|| Store::open(path, site))?
+    };
     Ok(Arc::new(store))
 }
 
@@ -322,6 +327,11 @@ async fn keep_deciding(engine: Engine, stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         match engine.run(stopped(stop.clone())).await {
             Ok(()) => return,
+            Err(error @ EngineError::Unowned(_)) => tracing::warn!(%error, "standing by"),
+            Err(error @ EngineError::Diverged { .. }) => {
+                tracing::error!(%error, "the engine stopped for good; start this process again");
+                return;
+            }
             Err(error) => {
                 tracing::error!(%error, "the engine stopped; it starts again from its last commit");
                 tokio::select! {

@@ -15,10 +15,11 @@ use tokio::task::JoinHandle;
 use crate::apply::{apply, Applied, Item, LaneTimer, Timers, Work};
 use crate::clock::Clock;
 use crate::error::EngineError;
+use crate::follow::{last_seq, range_of, Follower};
 use crate::frames::Frames;
-use crate::handle::{EngineHandle, Status};
+use crate::handle::{EngineHandle, Standing, Status};
 use crate::input::{self, Rejected, Taken};
-use crate::publish::{Outlet, Publisher, Sealed};
+use crate::publish::{Batch, Outlet, Publisher};
 use crate::registry_tail::{RegistryTail, Tailed};
 use crate::telemetry;
 
@@ -66,8 +67,6 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long a stopping engine waits for its outbox.
 const DRAIN_WAIT: Duration = Duration::from_secs(5);
-/// Journal records looked at to see where the journal on the log stands.
-const JOURNAL_LOOK_BACK: u64 = 1024;
 
 /// The engine of one site.
 pub struct Engine {
@@ -143,16 +142,28 @@ impl Engine {
 
     async fn run_inner(&self, stop: impl Future<Output = ()> + Send) -> Result<(), EngineError> {
         let mut stop = pin!(stop);
+        let mut sources = self.sources().await?;
+        let Some(polled) = self.stand_by(&sources, stop.as_mut()).await? else {
+            self.leave(&sources).await;
+            return Ok(());
+        };
+        // From here on no former owner gets anything out; what it got out is followed to the end.
         let outlet = Outlet::acquire(&*self.log, self.store.site()).await?;
+        let mut follower = Follower::new(self.store.clone(), self.log.clone(), self.frames.clone()).await?;
+        follower.catch_up(true, |at| self.standing(Standing::TakingOver { seq: at.seq, left: at.left })).await?;
+        drop(follower);
         self.check_journal().await?;
-        let known_until = self.check_offsets().await?;
+        sources.known_until = self.check_offsets().await?;
+        sources.caught_up = self.store.offset(topics::READS, sources.site_partition)?.unwrap_or(0) >= sources.backlog_end;
+        sources.reads_came(&self.store, polled).await?;
+        self.standing(Standing::Owner);
         let mut timers: Timers = self.store.lanes()?.iter().map(|s| (s.lane.clone(), LaneTimer::of(s))).collect();
-        let mut sources = self.sources(known_until).await?;
         let (tail, mut tailed) = RegistryTail::start(self.log.clone(), self.clock.clone(), &self.store, TAILED_MAX).await?;
         let (sender, receiver) = mpsc::channel(COMMITTED_MAX);
         let trouble = watch::Sender::new(None);
         let mut outbox_trouble = trouble.subscribe();
-        let publisher = Publisher { outlet, store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble };
+        let left = (self.store.journal_head().seq, self.positions(sources.site_partition)?);
+        let publisher = Publisher { outlet, store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble, left };
         let mut publisher = Worker(tokio::spawn(publisher.run(receiver)));
         let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
         let mut group_commit = tokio::time::Instant::now();
@@ -187,7 +198,12 @@ impl Engine {
                 Action::Registry(Some(Ok(batch))) => sources.registry_came(batch),
                 Action::Registry(Some(Err(e))) => break Err(e.into()),
                 Action::Registry(None) => break Err(EngineError::Worker("the registry is not followed any more".into())),
-                Action::Reads(reads) => sources.reads_came(&self.store, reads).await?,
+                Action::Reads(reads) => {
+                    if !sources.owned() {
+                        break Err(EngineError::Unowned(self.store.site().to_owned()));
+                    }
+                    sources.reads_came(&self.store, reads).await?;
+                }
                 Action::Due => work.due = true,
                 Action::Housekeeping => {
                     work.prune = true;
@@ -216,10 +232,74 @@ impl Engine {
         if self.store.outbox_depth() == 0 {
             sources.commit_group(&self.store).await;
         }
+        self.leave(&sources).await;
+        result.and(drained)
+    }
+
+    /// Follows the journal until the group gives this node the site's partition; answers with what
+    /// was polled with it. None: told to stop before.
+    async fn stand_by(
+        &self,
+        sources: &Sources,
+        mut stop: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> Result<Option<Vec<Record>>, EngineError> {
+        let mut follower = None;
+        loop {
+            let polled = tokio::select! {
+                biased;
+                () = &mut stop => return Ok(None),
+                polled = sources.consumer.poll(self.options.batch_max, POLL_WAIT), if !sources.owned() => polled,
+                () = std::future::ready(()), if sources.owned() => Ok(Vec::new()),
+            };
+            let polled = match polled {
+                Ok(polled) => polled,
+                Err(e) if e.is_retriable() => {
+                    self.trouble(format!("the group of the site's nodes cannot be joined: {e}"));
+                    tokio::time::sleep(RETRY_WAIT).await;
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
+            if sources.owned() {
+                return Ok(Some(polled));
+            }
+            let follower = match &mut follower {
+                Some(follower) => follower,
+                None => follower.insert(Follower::new(self.store.clone(), self.log.clone(), self.frames.clone()).await?),
+            };
+            let told = |left| self.standing(Standing::Standby { seq: self.store.journal_head().seq, left });
+            match follower.catch_up(false, |at| told(at.left)).await {
+                Ok(()) => told(0),
+                Err(e) if e.is_retriable() => self.trouble(format!("the journal cannot be followed: {e}")),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn standing(&self, standing: Standing) {
+        self.status.send_modify(|s| {
+            s.standing = standing;
+            s.journal_seq = self.store.journal_head().seq;
+            s.trouble = None;
+        });
+        metrics::gauge!(telemetry::OWNER).set(if standing == Standing::Owner { 1.0 } else { 0.0 });
+    }
+
+    async fn leave(&self, sources: &Sources) {
         if let Err(e) = sources.consumer.close().await {
             tracing::debug!(error = %e, "leaving the consumer group");
         }
-        result.and(drained)
+    }
+
+    /// How far the sources are taken in by the last commit.
+    fn positions(&self, site_partition: u32) -> Result<crate::publish::Sources, EngineError> {
+        let mut found = Vec::new();
+        for (topic, partition) in [(topics::READS, site_partition), (topics::REGISTRY, crate::registry_tail::PARTITION)] {
+            if let Some(next) = self.store.offset(topic, partition)? {
+                found.push((topic.to_owned(), partition, next));
+            }
+        }
+        Ok(found)
     }
 
     /// Takes in what the sources hold, in the order of the log's times, one commit per run of one
@@ -229,7 +309,7 @@ impl Engine {
         sources: &mut Sources,
         timers: &mut Timers,
         mut work: Work,
-        sender: &mpsc::Sender<Vec<Sealed>>,
+        sender: &mpsc::Sender<Batch>,
         mut stop: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
     ) -> Result<(), EngineError> {
         loop {
@@ -240,6 +320,7 @@ impl Engine {
                 return Ok(());
             }
             let mut wait = RETRY_WAIT;
+            let came_to = work.offsets.clone();
             let arc = Arc::new(std::mem::take(&mut work));
             let applied = loop {
                 match self.apply(arc.clone(), timers).await {
@@ -263,7 +344,7 @@ impl Engine {
                 s.caught_up = sources.caught_up;
                 s.trouble = None;
             });
-            if !entries.is_empty() && sender.send(entries).await.is_err() {
+            if !entries.is_empty() && sender.send(Batch { entries, sources: came_to }).await.is_err() {
                 // The publisher has ended; the loop finds its error.
                 return Ok(());
             }
@@ -329,7 +410,7 @@ impl Engine {
             .map_err(|e| EngineError::Worker(e.to_string()))?
     }
 
-    async fn sources(&self, known_until: Option<Instant>) -> Result<Sources, EngineError> {
+    async fn sources(&self) -> Result<Sources, EngineError> {
         let partitions = self.log.partitions(topics::READS).await?;
         let site_partition = partition_for_key(self.store.site().as_bytes(), partitions);
         let ends = self.log.end_offsets(topics::READS).await?;
@@ -337,7 +418,6 @@ impl Engine {
         let group = format!("{}.{}", self.options.group, self.store.site());
         let options = ConsumerOptions::new(group, &[topics::READS], StartFrom::Earliest);
         let consumer = self.log.consumer(options).await?;
-        let known = self.store.offset(topics::READS, site_partition)?.unwrap_or(0);
         Ok(Sources {
             consumer,
             reads: VecDeque::new(),
@@ -347,44 +427,24 @@ impl Engine {
             site_partition,
             aligned: Vec::new(),
             backlog_end,
-            caught_up: known >= backlog_end,
-            known_until,
+            caught_up: false,
+            known_until: None,
         })
     }
 
-    /// Compares the store with the journal on the log. A store that is behind it belongs to a
-    /// former owner and must not decide. A log that is behind the store has lost its end (or was
-    /// put back from an older copy): what is missing there is published once more.
+    /// Compares the store with the journal on the log, which it has followed to its end. A store
+    /// that says something else belongs to a former owner and must not decide. A log that is behind
+    /// the store has not had its last entries, has lost its end or was put back from an older copy:
+    /// what is missing there is published (once more).
     async fn check_journal(&self) -> Result<(), EngineError> {
         let site = self.store.site();
         let partition = partition_for_key(site.as_bytes(), self.log.partitions(topics::JOURNAL).await?);
-        let ranges = self.log.ranges(topics::JOURNAL).await?;
-        let Some(range) = ranges.into_iter().find(|r| r.partition == partition) else { return Ok(()) };
-        let (mut last, mut last_bytes) = (0, None);
-        let mut to = range.end;
-        while last == 0 && to > range.earliest {
-            let from = to.saturating_sub(JOURNAL_LOOK_BACK).max(range.earliest);
-            let mut at = from;
-            while at < to {
-                let batch = self.log.read(topics::JOURNAL, partition, at, 256, Duration::ZERO).await?;
-                for record in batch.records.iter().filter(|r| r.offset < to && r.key_str() == Some(site)) {
-                    let seq = record.header_str(crate::publish::HEADER_SEQ).and_then(|s| s.parse::<u64>().ok());
-                    if let Some(seq) = seq.filter(|seq| *seq >= last) {
-                        (last, last_bytes) = (seq, record.value.clone());
-                    }
-                }
-                if batch.next_offset <= at {
-                    break;
-                }
-                at = batch.next_offset;
-            }
-            to = from;
-        }
-        let head = self.store.journal_head().seq;
+        let Some(range) = range_of(&*self.log, partition).await? else { return Ok(()) };
+        let (last, theirs) = last_seq(&*self.log, site, range).await?.unzip();
+        let last = last.unwrap_or(0);
         let mine = self.store.journal_after(last.saturating_sub(1), 1)?.pop().map(|(_, bytes)| bytes);
-        let same = last == 0 || mine.as_deref() == last_bytes.as_deref();
-        if last > head || !same {
-            return Err(EngineError::Behind { site: site.to_owned(), journal: last, store: head });
+        if last > 0 && mine.as_deref() != theirs.as_deref() {
+            return Err(EngineError::Diverged { site: site.to_owned(), seq: last });
         }
         if last < self.store.published() {
             tracing::warn!(
@@ -394,6 +454,8 @@ impl Engine {
             );
             self.store.publish_again(last)?;
         }
+        // Told by the former owner, or by this node before it was stopped.
+        self.store.mark_published(last)?;
         Ok(())
     }
 
@@ -457,6 +519,11 @@ fn end_of(ends: &[u64], partition: u32) -> u64 {
 }
 
 impl Sources {
+    /// Whether the group has given this node the site's partition: who has it decides.
+    fn owned(&self) -> bool {
+        self.consumer.assignment().iter().any(|p| p.topic == topics::READS && p.partition == self.site_partition)
+    }
+
     fn registry_came(&mut self, batch: Tailed) {
         self.registry.extend(batch.records);
         self.registry_complete = batch.current_at.is_some();
@@ -468,8 +535,7 @@ impl Sources {
     /// Takes polled reads in. The store's offsets count, not the group's: a partition that starts
     /// elsewhere is sought once.
     async fn reads_came(&mut self, store: &Store, reads: Vec<Record>) -> Result<(), EngineError> {
-        let owner = self.consumer.assignment().iter().any(|p| p.topic == topics::READS && p.partition == self.site_partition);
-        if reads.is_empty() && owner {
+        if reads.is_empty() && self.owned() {
             self.caught_up = true;
         }
         for record in &reads {

@@ -17,17 +17,43 @@ pub enum EngineError {
     /// What the step needs could not be read.
     #[error(transparent)]
     Facts(#[from] FactError),
-    /// The journal on the log goes beyond this store, or says something else: another owner has
-    /// decided since.
-    #[error("the journal of site {site} stands at {journal} on the log, and the store, which stands at {store}, does not hold that entry: another node has decided meanwhile; restore or rebuild the store before this node may decide")]
-    Behind {
+    /// The store holds another journal than the log: it went on after another node had taken the
+    /// site over. Nothing of that ever got out.
+    #[error("the store of site {site} holds another entry {seq} than the journal on the log: another node has taken the site over meanwhile; this node decides nothing until it is started again, when the store is set aside and made anew from the journal")]
+    Diverged {
         /// The site.
         site: String,
-        /// Last entry on the log.
-        journal: u64,
-        /// Last entry in the store.
-        store: u64,
+        /// The first entry found to differ.
+        seq: u64,
     },
+    /// The journal on the log lacks entries that the store needs.
+    #[error("the journal of site {site} on the log lacks entries {first} to {last}; restore a backup that goes further")]
+    Gap {
+        /// The site.
+        site: String,
+        /// First entry lacking.
+        first: u64,
+        /// Last entry lacking.
+        last: u64,
+    },
+    /// This program comes to something else than the one that wrote the journal.
+    #[error("entry {seq} of the journal of site {site} comes out otherwise: on record {recorded}, now {got}; the journal was written by another version of the program, or over a registry imported offline: bring a backup of the owner's store to this node")]
+    Differs {
+        /// The site.
+        site: String,
+        /// The entry.
+        seq: u64,
+        /// What is on record.
+        recorded: String,
+        /// What comes out.
+        got: String,
+    },
+    /// A record of the journal cannot be read.
+    #[error("the journal on the log cannot be followed: {0}")]
+    Journal(String),
+    /// The site has gone to another node.
+    #[error("site {0} has gone to another node; this one follows it from now on")]
+    Unowned(String),
     /// A worker ended without an answer.
     #[error("a worker of the engine ended: {0}")]
     Worker(String),
@@ -40,7 +66,7 @@ impl EngineError {
             Self::Store(e) => e.is_retriable(),
             Self::Log(e) => e.is_retriable(),
             Self::Facts(_) => true,
-            Self::Behind { .. } | Self::Worker(_) => false,
+            Self::Diverged { .. } | Self::Gap { .. } | Self::Differs { .. } | Self::Journal(_) | Self::Unowned(_) | Self::Worker(_) => false,
         }
     }
 }

@@ -6,9 +6,35 @@ use std::sync::Arc;
 use portgate_store::{check, Report, Store, StoreError};
 use tokio::sync::watch;
 
+/// What this node is to the site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Not known yet.
+    #[default]
+    Joining,
+    /// Another node decides; this one follows its journal.
+    Standby {
+        /// Last entry taken in.
+        seq: u64,
+        /// Records of the journal still to be looked at.
+        left: u64,
+    },
+    /// This node becomes the owner: it follows the journal to its end.
+    TakingOver {
+        /// Last entry taken in.
+        seq: u64,
+        /// Records of the journal still to be looked at.
+        left: u64,
+    },
+    /// This node decides.
+    Owner,
+}
+
 /// How the engine is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// What this node is to the site.
+    pub standing: Standing,
     /// The backlog that was there at the start is taken in.
     pub caught_up: bool,
     /// Last journal entry committed.
@@ -47,7 +73,7 @@ impl EngineHandle {
         self.status.clone()
     }
 
-    /// Whether the site is decided for now.
+    /// Whether the site is decided for now, by this node or by one that it stands by for.
     ///
     /// # Errors
     /// Why not, in words.
@@ -55,8 +81,14 @@ impl EngineHandle {
         let status = self.status.borrow();
         match (&status.trouble, &status.outbox_trouble) {
             (Some(trouble), _) | (None, Some(trouble)) => Err(trouble.clone()),
-            (None, None) if !status.caught_up => Err("the backlog is being taken in".into()),
-            (None, None) => Ok(()),
+            (None, None) => match status.standing {
+                Standing::Joining => Err("the nodes of the site are being asked who decides".into()),
+                Standing::Standby { left: 0, .. } => Ok(()),
+                Standing::Standby { seq, left } => Err(format!("stands by at entry {seq} of the journal, {left} records to follow")),
+                Standing::TakingOver { seq, left } => Err(format!("takes the site over at entry {seq} of the journal, {left} records to follow")),
+                Standing::Owner if !status.caught_up => Err("the backlog is being taken in".into()),
+                Standing::Owner => Ok(()),
+            },
         }
     }
 

@@ -15,6 +15,9 @@
 //! * What waited while the engine was away is stepped at the time the log got it, in the order of
 //!   the log's times: it comes to the same decisions, and commands for vehicles of that time have
 //!   expired when a barrier sees them.
+//! * A site has one owner at a time. Over Kafka that is the node to which the consumer group gives the
+//!   site's partition; the others stand by and follow the journal. A new owner fences the former one
+//!   off, follows the journal to its end and goes on where the last entry says the sources stood.
 //! * A message that does not fit goes to `portgate.rejected` with the reason, and the loop goes on.
 //! * [`barrier`] is the other end: it obeys commands, each at most once.
 //!
@@ -27,6 +30,7 @@ mod bench_line;
 mod clock;
 mod engine;
 mod error;
+mod follow;
 mod frames;
 mod handle;
 mod import;
@@ -41,8 +45,9 @@ pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use frames::{Frames, NoFrames, RecentFrames};
-pub use handle::{EngineHandle, Status};
+pub use follow::open_store;
+pub use handle::{EngineHandle, Standing, Status};
 pub use import::{import_lines, parse_lines, to_records, ImportError, LineError, RegistryLine};
 pub use input::{Rejected, HEADER_REQUEST_ID};
 pub use portgate_log::topics;
-pub use publish::{ANSWERS, HEADER_SEQ};
+pub use publish::{ANSWERS, HEADER_SEQ, HEADER_SOURCES};

@@ -27,8 +27,23 @@ const ENTRIES_MAX: usize = 512;
 /// Longest wait between two attempts.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// Header of a journal record: how far the sources had been taken in with this entry, as
+/// `TOPIC/PARTITION=NEXT,…`. A node that comes to this entry goes on reading there.
+pub const HEADER_SOURCES: &str = "sources";
+
 /// A journal entry with the bytes it is stored as.
 pub(crate) type Sealed = (JournalEntry, Vec<u8>);
+
+/// Next offsets of sources: topic, partition, offset.
+pub(crate) type Sources = Vec<(String, u32, u64)>;
+
+/// What one commit has to tell.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<Sealed>,
+    /// How far the sources are taken in with it.
+    pub(crate) sources: Sources,
+}
 
 /// How records get out.
 pub(crate) enum Outlet {
@@ -84,36 +99,43 @@ pub(crate) struct Publisher {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) trouble: watch::Sender<Option<String>>,
+    /// Last entry left over by earlier runs, and how far the sources were taken in with it.
+    pub(crate) left: (u64, Sources),
 }
 
 impl Publisher {
     /// Ends without error when the sender is dropped and everything is out.
-    pub(crate) async fn run(mut self, mut committed: mpsc::Receiver<Vec<Sealed>>) -> Result<(), EngineError> {
+    pub(crate) async fn run(mut self, mut committed: mpsc::Receiver<Batch>) -> Result<(), EngineError> {
         loop {
             let left = self.store.journal_after(self.store.published(), ENTRIES_MAX)?;
             if left.is_empty() {
                 break;
             }
-            self.publish(&left).await?;
+            // What is committed meanwhile goes out with what its own batch says of the sources.
+            let entries: Vec<Sealed> = left.into_iter().filter(|(entry, _)| entry.seq <= self.left.0).collect();
+            let Some((last, _)) = entries.last() else { break };
+            let sources = if last.seq == self.left.0 { std::mem::take(&mut self.left.1) } else { Sources::new() };
+            self.publish(&Batch { entries, sources }).await?;
         }
-        while let Some(mut entries) = committed.recv().await {
-            while entries.len() < ENTRIES_MAX {
+        while let Some(mut batch) = committed.recv().await {
+            while batch.entries.len() < ENTRIES_MAX {
                 match committed.try_recv() {
-                    Ok(more) => entries.extend(more),
+                    Ok(more) => {
+                        batch.entries.extend(more.entries);
+                        further(&mut batch.sources, more.sources);
+                    }
                     Err(_) => break,
                 }
             }
-            // What was committed while the left-over went out may have gone with it.
-            let published = self.store.published();
-            entries.retain(|(entry, _)| entry.seq > published);
-            self.publish(&entries).await?;
+            self.publish(&batch).await?;
         }
         Ok(())
     }
 
-    async fn publish(&mut self, entries: &[Sealed]) -> Result<(), EngineError> {
+    async fn publish(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        let entries = &batch.entries;
         let Some((last, _)) = entries.last() else { return Ok(()) };
-        let records = records(entries, self.store.published_before())?;
+        let records = records(batch, self.store.published_before())?;
         let mut wait = Duration::from_millis(20);
         while let Err(e) = self.outlet.send(&*self.log, records.clone()).await {
             if !e.is_retriable() {
@@ -173,12 +195,16 @@ impl Publisher {
 
 /// What a run of entries says to the world: each as a journal record, and decisions, commands and
 /// answers on their own topics. Commands and answers up to `told` went out long ago.
-fn records(entries: &[Sealed], told: u64) -> Result<Vec<NewRecord>, LogError> {
-    let mut records = Vec::with_capacity(entries.len() * 2);
-    for (entry, bytes) in entries {
+fn records(batch: &Batch, told: u64) -> Result<Vec<NewRecord>, LogError> {
+    let mut records = Vec::with_capacity(batch.entries.len() * 2);
+    let last = batch.entries.last().map_or(0, |(entry, _)| entry.seq);
+    for (entry, bytes) in &batch.entries {
         let site = entry.site.clone();
         let at = entry.at.as_millis();
-        let journal = NewRecord::new(topics::JOURNAL, site.clone(), bytes.clone()).header(HEADER_SEQ, entry.seq.to_string());
+        let mut journal = NewRecord::new(topics::JOURNAL, site.clone(), bytes.clone()).header(HEADER_SEQ, entry.seq.to_string());
+        if entry.seq == last && !batch.sources.is_empty() {
+            journal = journal.header(HEADER_SOURCES, sources_in_words(&batch.sources));
+        }
         records.push(journal.at(at));
         let told = match &entry.event {
             JournalEvent::Decision { decision } => Some(NewRecord::json(topics::DECISIONS, site, decision)?),
@@ -190,4 +216,44 @@ fn records(entries: &[Sealed], told: u64) -> Result<Vec<NewRecord>, LogError> {
         records.extend(told.map(|record| record.at(at)));
     }
     Ok(records)
+}
+
+/// Takes the later offsets over.
+pub(crate) fn further(known: &mut Sources, later: Sources) {
+    for (topic, partition, next) in later {
+        match known.iter_mut().find(|(t, p, _)| *t == topic && *p == partition) {
+            Some((_, _, offset)) => *offset = next.max(*offset),
+            None => known.push((topic, partition, next)),
+        }
+    }
+}
+
+fn sources_in_words(sources: &Sources) -> String {
+    let all: Vec<String> = sources.iter().map(|(topic, partition, next)| format!("{topic}/{partition}={next}")).collect();
+    all.join(",")
+}
+
+/// Reads [`HEADER_SOURCES`]. What cannot be read is left out: what follows is then read once more
+/// and dropped as repeats.
+pub(crate) fn sources_from(header: &str) -> Sources {
+    let one = |part: &str| {
+        let (place, next) = part.split_once('=')?;
+        let (topic, partition) = place.rsplit_once('/')?;
+        Some((topic.to_owned(), partition.parse().ok()?, next.parse().ok()?))
+    };
+    header.split(',').filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sources_of_an_entry_read_back() {
+        let mut sources = vec![("portgate.reads".to_owned(), 3, 17)];
+        further(&mut sources, vec![("portgate.registry".to_owned(), 0, 5), ("portgate.reads".to_owned(), 3, 19)]);
+        assert_eq!(sources_in_words(&sources), "portgate.reads/3=19,portgate.registry/0=5");
+        assert_eq!(sources_from(&sources_in_words(&sources)), sources);
+        assert_eq!(sources_from("x,portgate.reads/3,/=,portgate.reads/1=2"), [("portgate.reads".to_owned(), 1, 2)]);
+    }
 }

@@ -28,6 +28,6 @@ pub use check::{check, Finding, Report};
 pub use db::{Committed, Store, FORMAT};
 pub use error::{Result, StoreError};
 pub use journal::{chain_next, Head};
-pub use overlay::Overlay;
+pub use overlay::{sha256_hex, Overlay};
 pub use read::EvidenceMeta;
 pub use registry::RegistryHead;

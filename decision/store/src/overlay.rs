@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portgate_core::decision::{Decision, Evidence};
 use portgate_core::facts::{Entry, FactError, FactSource, UseBook};
 use portgate_core::journal::{JournalEntry, JournalEvent};
-use portgate_core::registry::Kind;
+use portgate_core::registry::{Kind, Record};
 use portgate_core::site::{Change, LaneState, Step, World};
 use portgate_core::time::Instant;
 use serde_json::Value;
@@ -150,7 +150,7 @@ impl<'a> Overlay<'a> {
         if let Some(kept) = self.evidence(frame_id)? {
             return Ok(kept);
         }
-        let sha256 = hex::encode(Sha256::digest(picture));
+        let sha256 = sha256_hex(picture);
         let meta = EvidenceMeta { sha256: sha256.clone(), bytes: picture.len() as u64, at };
         self.put(Cf::Evidence, frame_id.as_bytes().to_vec(), picture.to_vec());
         self.put(Cf::EvidenceMeta, frame_id.as_bytes().to_vec(), encode(&meta)?);
@@ -243,6 +243,11 @@ impl<'a> Overlay<'a> {
     }
 }
 
+/// The hash under which a picture is on record, hex.
+pub fn sha256_hex(picture: &[u8]) -> String {
+    hex::encode(Sha256::digest(picture))
+}
+
 impl Raw for Overlay<'_> {
     fn raw(&self, cf: Cf, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.writes.get(&(cf, key.to_vec())) {
@@ -264,6 +269,12 @@ impl FactSource for Overlay<'_> {
     }
     fn use_book(&self, plate: &str) -> Result<UseBook, FactError> {
         Ok(self.book(plate)?)
+    }
+    fn record_of(&self, kind: Kind, id: &str) -> Result<Option<Record>, FactError> {
+        Ok(self.understood(kind, id)?)
+    }
+    fn records_of(&self, plate: &str) -> Result<Vec<Record>, FactError> {
+        Ok(self.understood_dossier(plate)?)
     }
 }
 

@@ -17,7 +17,7 @@ mod word;
 pub use approach::{Approach, Authorisation, Claim, Phase};
 pub use lane::{LaneState, Left};
 pub use memory::MemoryWorld;
-pub use replay::{Difference, Replay, ReplayReport};
+pub use replay::{input_of, Difference, Replay, ReplayReport};
 pub use step::step;
 
 use serde_json::Value;

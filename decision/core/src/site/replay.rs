@@ -72,30 +72,16 @@ impl Replay {
     /// # Errors
     /// Only if a recorded registry record cannot be read by this version of the program.
     pub fn take(&mut self, entry: &JournalEntry) -> Result<(), FactError> {
-        match &entry.event {
-            JournalEvent::Read { read } => self.feed(Input::Read(read.clone()), entry.at),
-            JournalEvent::Registry { kind, id, value, .. } => {
-                let kind: Kind = kind.parse().map_err(|e| FactError(format!("entry {}: {e}", entry.seq)))?;
-                if kind == Kind::Policy && self.policy.is_some() {
-                    return Ok(());
-                }
-                self.feed(Input::Registry { kind, id: id.clone(), value: value.clone(), request_id: None }, entry.at)
-            }
-            // A deadline met on the way of a read is met again there; this one may have come alone.
-            JournalEvent::Timer { lane, .. } => self.feed(Input::Tick { lane: lane.clone() }, entry.at),
-            JournalEvent::Decision { decision } => {
-                self.compare(entry.seq, decision);
-                Ok(())
-            }
-            JournalEvent::Policy { .. }
-            | JournalEvent::Arrived { .. }
-            | JournalEvent::Ended { .. }
-            | JournalEvent::Command { .. }
-            | JournalEvent::Passage { .. }
-            | JournalEvent::Used { .. }
-            | JournalEvent::Violation { .. }
-            | JournalEvent::Answered { .. }
-            | JournalEvent::Dropped { .. } => Ok(()),
+        if let JournalEvent::Decision { decision } = &entry.event {
+            self.compare(entry.seq, decision);
+            return Ok(());
+        }
+        match input_of(&entry.event)? {
+            Some(Input::Registry { kind: Kind::Policy, .. }) if self.policy.is_some() => Ok(()),
+            // Under another policy vehicles end elsewhere; it is met again at the lane's next read.
+            Some(Input::Tick { .. }) if matches!(entry.event, JournalEvent::Ended { .. }) => Ok(()),
+            Some(input) => self.feed(input, entry.at),
+            None => Ok(()),
         }
     }
 
@@ -152,6 +138,32 @@ impl Replay {
         }
         self.report
     }
+}
+
+/// The input that an entry of the journal stands for, if it is none's outcome. A deadline met on the
+/// way of a read is met there again; as the first of its group it came alone, and so did the end of
+/// a vehicle that was waiting behind.
+///
+/// # Errors
+/// Only if a recorded registry record is of a kind that this version of the program does not know.
+pub fn input_of(event: &JournalEvent) -> Result<Option<Input>, FactError> {
+    Ok(match event {
+        JournalEvent::Read { read } => Some(Input::Read(read.clone())),
+        JournalEvent::Registry { kind, id, value, .. } => {
+            let kind: Kind = kind.parse().map_err(|e| FactError(format!("{e}")))?;
+            Some(Input::Registry { kind, id: id.clone(), value: value.clone(), request_id: None })
+        }
+        JournalEvent::Timer { lane, .. } | JournalEvent::Ended { lane, .. } => Some(Input::Tick { lane: lane.clone() }),
+        JournalEvent::Decision { .. }
+        | JournalEvent::Policy { .. }
+        | JournalEvent::Arrived { .. }
+        | JournalEvent::Command { .. }
+        | JournalEvent::Passage { .. }
+        | JournalEvent::Used { .. }
+        | JournalEvent::Violation { .. }
+        | JournalEvent::Answered { .. }
+        | JournalEvent::Dropped { .. } => None,
+    })
 }
 
 fn in_words(decision: &Decision) -> String {

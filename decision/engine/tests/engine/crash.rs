@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portgate_core::decision::{Decision, Verdict};
 use portgate_core::journal::{JournalEntry, JournalEvent};
-use portgate_engine::{topics, EngineError};
+use portgate_engine::topics;
 use serde_json::json;
 
 use crate::kit::{Counting, Kit, Outlet, CARS, IN};
@@ -157,18 +157,4 @@ async fn a_log_put_back_from_an_older_copy_is_caught_up_and_takes_no_card_twice(
     engine.stop().await.unwrap();
     drop(handle);
     kit.sound().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_behind_the_journal_does_not_decide() {
-    let kit = Kit::new().await;
-    let (engine, handle) = kit.engine().await;
-    kit.plate(CARS, "苏G00001", "r1").await;
-    kit.decided(1).await;
-    drop(handle);
-    engine.stop().await.unwrap();
-    std::fs::remove_dir_all(kit.store_dir()).unwrap();
-    let (engine, _handle) = kit.engine().await;
-    let ended = engine.ended().await;
-    assert!(matches!(ended, Err(EngineError::Behind { store: 0, .. })), "{ended:?}");
 }

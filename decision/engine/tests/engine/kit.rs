@@ -145,12 +145,8 @@ impl Kit {
         let dir = tempfile::tempdir().unwrap();
         let inner = EmbeddedLog::open(EmbeddedConfig::new(dir.path().join("log"))).unwrap();
         let log = Arc::new(Gated { inner, outlet: AtomicU8::new(Outlet::Open as u8) });
-        let mut specs = topics::default_specs(1, 1);
-        if specs.iter().all(|s| s.name != ANSWERS) {
-            specs.push(TopicSpec::new(ANSWERS, 1));
-        }
-        log.create_topics(&specs).await.unwrap();
         let kit = Self { dir, log };
+        kit.log_topics().await;
         kit.put("site", SITE, json!({"name": "连云港"})).await;
         kit.put("checkpoint", "JCZ-1", json!({"site": SITE, "profile": "LYG"})).await;
         for (lane, class) in [(IN, "FREIGHT"), (IN2, "FREIGHT"), (CARS, "PASSENGER")] {
@@ -161,6 +157,15 @@ impl Kit {
         kit.put("task", "T1", json!({"kind": "PF", "plate": "苏G12345", "state": "CALLED"})).await;
         kit.put("vehicle", "苏G00001", json!({"category": "BIZ_STAFF", "registration": "APPROVED", "body": "PASSENGER"})).await;
         kit
+    }
+
+    /// Creates the topics.
+    pub async fn log_topics(&self) {
+        let mut specs = topics::default_specs(1, 1);
+        if specs.iter().all(|s| s.name != ANSWERS) {
+            specs.push(TopicSpec::new(ANSWERS, 1));
+        }
+        self.log.create_topics(&specs).await.unwrap();
     }
 
     /// The same store on another log.

@@ -4,3 +4,4 @@ mod crash;
 mod kafka;
 mod kit;
 mod line;
+mod takeover;
