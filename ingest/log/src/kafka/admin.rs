@@ -77,7 +77,16 @@ pub(super) async fn describe(cluster: &Cluster, topic: &str) -> Result<Described
 
 async fn check(cluster: &Cluster, spec: &TopicSpec) -> Result<()> {
     let differs = |what: String| Err(LogError::TopicMismatch { topic: spec.name.clone(), what });
-    let partitions = cluster.partitions(&spec.name).await?;
+    // Another node may have created it this very moment, and not every broker knows it yet.
+    let deadline = tokio::time::Instant::now() + cluster.config.timeout;
+    let partitions = loop {
+        match cluster.partitions(&spec.name).await {
+            Err(LogError::UnknownTopic(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            known => break known?,
+        }
+    };
     if partitions != spec.partitions {
         return differs(format!("has {partitions} partitions, not {}", spec.partitions));
     }
