@@ -2,5 +2,6 @@
 
 mod commands;
 mod gate;
+mod kills;
 mod support;
 mod tidy;

@@ -21,6 +21,7 @@ use portgate_core::time::Instant;
 use portgate_log::{partition_for_key, topics, Log, PartitionRange, Record};
 use portgate_store::{sha256_hex, Overlay, Store, StoreError};
 
+use crate::blocking::blocking;
 use crate::error::EngineError;
 use crate::frames::Frames;
 use crate::publish::{sources_from, Sources, HEADER_SEQ, HEADER_SOURCES};
@@ -123,12 +124,11 @@ impl Follower {
         while !self.waiting.is_empty() {
             let (store, frames) = (self.store.clone(), self.frames.clone());
             let mut waiting = std::mem::take(&mut self.waiting);
-            let (waiting, taken) = tokio::task::spawn_blocking(move || {
+            let (waiting, taken) = blocking(move || {
                 let taken = take_in(&store, &*frames, &mut waiting, over);
                 (waiting, taken)
             })
-            .await
-            .map_err(|e| EngineError::Worker(e.to_string()))?;
+            .await?;
             self.waiting = waiting;
             if taken? == 0 {
                 return Ok(());
