@@ -108,6 +108,9 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
                 .set("enable.auto.offset.store", "false")
                 .set("isolation.level", "read_committed")
                 .set("partition.assignment.strategy", "cooperative-sticky")
+                // How soon a standby takes over from a node that says nothing any more.
+                .set("session.timeout.ms", "10000")
+                .set("heartbeat.interval.ms", "2500")
                 .set("queued.max.messages.kbytes", "16384")
                 .set("fetch.queue.backoff.ms", "20");
         }
