@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::registry::Kind;
+use crate::registry::{Kind, Record, RecordError};
 use crate::time::Instant;
 
 /// A fact that could not be read. The outcome of a decision is then Hold with
@@ -15,6 +15,12 @@ use crate::time::Instant;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("facts could not be read: {0}")]
 pub struct FactError(pub String);
+
+impl From<RecordError> for FactError {
+    fn from(e: RecordError) -> Self {
+        Self(e.to_string())
+    }
+}
 
 /// One record as the registry holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,4 +107,13 @@ pub trait FactSource {
     fn children(&self, kind: Kind, parent: &str) -> Result<Vec<Entry>, FactError>;
     /// What has been used under the plate; empty if nothing.
     fn use_book(&self, plate: &str) -> Result<UseBook, FactError>;
+
+    /// [`Self::get`], understood. A source that keeps text may read the record straight from it.
+    fn record_of(&self, kind: Kind, id: &str) -> Result<Option<Record>, FactError> {
+        self.get(kind, id)?.map(|entry| Ok(Record::from_entry(&entry)?)).transpose()
+    }
+    /// [`Self::dossier`], understood; fails if any of the records cannot be.
+    fn records_of(&self, plate: &str) -> Result<Vec<Record>, FactError> {
+        self.dossier(plate)?.iter().map(|entry| Ok(Record::from_entry(entry)?)).collect()
+    }
 }

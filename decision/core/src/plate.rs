@@ -13,6 +13,13 @@ pub fn normalise(text: &str) -> String {
         .collect()
 }
 
+/// Whether a plate is written as [`normalise`] writes it, and not empty.
+pub fn is_normal(plate: &str) -> bool {
+    // What the registry writes: capitals, digits and Chinese characters, told without a second text.
+    let plain = |c: char| matches!(c, 'A'..='Z' | '0'..='9' | '\u{4e00}'..='\u{9fff}');
+    !plate.is_empty() && (plate.chars().all(plain) || normalise(plate) == plate)
+}
+
 /// What a plate is by layout and colour; the recogniser's classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -68,5 +75,8 @@ mod tests {
         assert_eq!(normalise(" 苏g·12 345"), "苏G12345");
         assert_eq!(normalise("苏G12346"), "苏G12346");
         assert_ne!(normalise("苏G1234O"), normalise("苏G12340"));
+        for plate in ["苏G12345", "粤ZA123港", "", "苏g12345", "苏G·12345", "苏G 1234", "ß12", "Ä12", "é12"] {
+            assert_eq!(is_normal(plate), !plate.is_empty() && normalise(plate) == plate, "{plate}");
+        }
     }
 }

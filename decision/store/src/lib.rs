@@ -12,6 +12,7 @@
 //!
 //! Architecture invariant: besides the embedded log no other crate names RocksDB.
 
+mod bare;
 mod bind;
 mod check;
 mod db;
@@ -19,11 +20,13 @@ mod error;
 mod import;
 mod journal;
 mod keys;
+mod load;
 mod overlay;
 mod read;
 mod registry;
 pub mod telemetry;
 
+pub use bare::{Bare, Noting, ReadKey};
 pub use check::{check, Finding, Report};
 pub use db::{Committed, Store, FORMAT};
 pub use error::{Result, StoreError};

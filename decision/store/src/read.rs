@@ -3,14 +3,14 @@
 
 use portgate_core::decision::Decision;
 use portgate_core::facts::{Entry, UseBook};
-use portgate_core::registry::Kind;
+use portgate_core::registry::{Kind, Record};
 use portgate_core::site::LaneState;
 use portgate_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, StoreError};
 use crate::keys::{decision_key, kind_key, offset_key, seq_from, time_from, Cf};
-use crate::registry::{decode, unpack, Pointer};
+use crate::registry::{decode, understood, unpack, PackedText, Pointer, PointerText};
 
 /// What is kept beside an evidence frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,26 @@ pub(crate) trait Raw {
 
     fn entries(&self, cf: Cf, key: &[u8]) -> Result<Vec<Entry>> {
         Ok(unpack(self.raw(cf, key)?.as_deref())?.into_iter().map(Entry::from).collect())
+    }
+
+    /// [`Self::entry`], understood, without taking the whole packed value apart.
+    fn understood(&self, kind: Kind, id: &str) -> Result<Option<Record>> {
+        let Some(bytes) = self.raw(Cf::Record, &kind_key(kind, id))? else { return Ok(None) };
+        let pointer: PointerText<'_> = decode(&bytes, Cf::Record.name())?;
+        let Some((cf, key)) = pointer.home(kind) else {
+            return pointer.value.map(|text| understood(kind, id, text)).ok_or_else(|| lost(kind, id))?.map(Some);
+        };
+        let bytes = self.raw(cf, &key)?.ok_or_else(|| lost(kind, id))?;
+        let packed: Vec<PackedText<'_>> = decode(&bytes, cf.name())?;
+        let found = packed.iter().find(|p| p.1 == kind && p.2 == id);
+        found.ok_or_else(|| lost(kind, id))?.record().map(Some)
+    }
+
+    /// The records of a plate, understood.
+    fn understood_dossier(&self, plate: &str) -> Result<Vec<Record>> {
+        let Some(bytes) = self.raw(Cf::Dossier, plate.as_bytes())? else { return Ok(Vec::new()) };
+        let packed: Vec<PackedText<'_>> = decode(&bytes, Cf::Dossier.name())?;
+        packed.iter().map(PackedText::record).collect()
     }
 
     fn book(&self, plate: &str) -> Result<UseBook> {

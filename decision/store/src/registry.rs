@@ -1,10 +1,13 @@
 //! How registry records lie: one packed value per plate, so that the facts of a decision cost one
 //! point read however large the registry is.
 
+use std::borrow::Cow;
+
 use portgate_core::facts::Entry;
-use portgate_core::registry::Kind;
+use portgate_core::registry::{Kind, Record};
 use portgate_core::time::Instant;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::Value;
 
 use crate::error::{Result, StoreError};
@@ -50,6 +53,48 @@ impl From<Packed> for Entry {
     fn from(Packed(_, kind, id, value): Packed) -> Self {
         Self { kind, id, value }
     }
+}
+
+/// [`Pointer`] as it lies, the record not yet understood.
+#[derive(Deserialize)]
+pub(crate) struct PointerText<'a> {
+    #[serde(default, borrow)]
+    plate: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    parent: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pub(crate) value: Option<&'a RawValue>,
+}
+
+impl PointerText<'_> {
+    /// One of the packed values that hold the record.
+    pub(crate) fn home(&self, kind: Kind) -> Option<(Cf, Vec<u8>)> {
+        match (&self.plate, &self.parent) {
+            (Some(plate), _) => Some((Cf::Dossier, plate.as_bytes().to_vec())),
+            (None, Some(parent)) => Some((Cf::Child, kind_key(kind, parent))),
+            (None, None) => None,
+        }
+    }
+}
+
+/// [`Packed`] as it lies.
+#[derive(Deserialize)]
+pub(crate) struct PackedText<'a>(
+    #[allow(dead_code)] u64,
+    pub(crate) Kind,
+    #[serde(borrow)] pub(crate) Cow<'a, str>,
+    #[serde(borrow)] pub(crate) &'a RawValue,
+);
+
+impl PackedText<'_> {
+    /// The record, read straight from its text.
+    pub(crate) fn record(&self) -> Result<Record> {
+        understood(self.1, &self.2, self.3)
+    }
+}
+
+pub(crate) fn understood(kind: Kind, id: &str, text: &RawValue) -> Result<Record> {
+    Record::from_text(kind, id, text.get()).map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 pub(crate) fn unpack(bytes: Option<&[u8]>) -> Result<Vec<Packed>> {

@@ -10,6 +10,7 @@ mod identity;
 mod lianyungang;
 mod nanning;
 mod outcome;
+mod recall;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,8 @@ use crate::reason::{Reason, SysReason};
 use crate::registry::{Direction, LaneClass, PeakMode, Profile};
 use crate::time::Instant;
 use identity::Identity;
+use outcome::stated_plate;
+use recall::Recall;
 use subject::Subject;
 
 /// Where a decision is made, and under which policy.
@@ -67,7 +70,7 @@ pub fn decide(context: &Context<'_>, inputs: &ReadMessage, at: Instant, facts: &
     if inputs.registry_available == Some(false) {
         return Case::new(context, inputs, at).unavailable();
     }
-    match case.run(facts) {
+    match case.run(&Recall::new(facts)) {
         Ok(()) => case.finish(),
         Err(_) => Case::new(context, inputs, at).unavailable(),
     }
@@ -113,6 +116,10 @@ impl<'a> Case<'a> {
     }
 
     fn run(&mut self, facts: &dyn FactSource) -> Result<(), FactError> {
+        // Card and task mostly stand among the records of the plate that was read: those come first.
+        if let Some((plate, _)) = stated_plate(self.inputs, self.context.policy.plate_confidence_min) {
+            facts.records_of(&plate)?;
+        }
         let Some(identity) = Identity::establish(self, facts)? else { return Ok(()) };
         self.outcome.plate = Some(identity.plate.clone());
         self.outcome.plate_source = Some(identity.source);

@@ -44,10 +44,9 @@ impl Subject {
             escorts: Vec::new(),
             book: facts.use_book(plate)?,
         };
-        for entry in facts.dossier(plate)? {
-            let mut record = understood(&entry)?;
+        for mut record in facts.records_of(plate)? {
             if record.plate() != Some(plate) {
-                return Err(FactError(format!("{} {:?} is not of this plate", entry.kind, entry.id)));
+                return Err(FactError(format!("{} {:?} is not of this plate", record.kind(), record.id())));
             }
             merge(&mut record, &subject.book)?;
             subject.keep(record);
@@ -106,7 +105,7 @@ fn stray(entry: &Entry, parent: &str) -> FactError {
 }
 
 fn understood(entry: &Entry) -> Result<Record, FactError> {
-    Record::from_entry(entry).map_err(|e| FactError(e.to_string()))
+    Ok(Record::from_entry(entry)?)
 }
 
 /// Declares a look-up by id; the use under the record's own plate is merged in.
@@ -114,15 +113,17 @@ macro_rules! lookups {
     ($($(#[$meta:meta])* $name:ident -> $variant:ident;)+) => {$(
         $(#[$meta])*
         pub(super) fn $name(facts: &dyn FactSource, id: &str) -> Result<Option<$variant>, FactError> {
-            let Some(entry) = facts.get(Kind::$variant, id)? else { return Ok(None) };
-            let mut record = understood(&entry)?;
+            let Some(mut record) = facts.record_of(Kind::$variant, id)? else { return Ok(None) };
+            if record.id() != id {
+                return Err(FactError(format!("asked for {} {id:?}, got {:?}", Kind::$variant, record.id())));
+            }
             let owner = record.plate().map(str::to_owned);
             if let Some(plate) = owner {
                 merge(&mut record, &facts.use_book(&plate)?)?;
             }
             match record {
-                Record::$variant(r) if entry.id == id => Ok(Some(r)),
-                other => Err(FactError(format!("asked for {} {id:?}, got {} {:?}", Kind::$variant, other.kind(), entry.id))),
+                Record::$variant(r) => Ok(Some(r)),
+                other => Err(FactError(format!("asked for {} {id:?}, got {} {:?}", Kind::$variant, other.kind(), other.id()))),
             }
         }
     )+};

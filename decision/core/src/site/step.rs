@@ -72,6 +72,12 @@ impl FactSource for Run<'_> {
             None => self.world.use_book(plate),
         }
     }
+    fn record_of(&self, kind: Kind, id: &str) -> Result<Option<Record>, FactError> {
+        self.world.record_of(kind, id)
+    }
+    fn records_of(&self, plate: &str) -> Result<Vec<Record>, FactError> {
+        self.world.records_of(plate)
+    }
 }
 
 impl Run<'_> {
@@ -206,10 +212,7 @@ impl Run<'_> {
     }
 
     fn record(&self, kind: Kind, id: &str) -> Result<Option<Record>, FactError> {
-        match self.world.get(kind, id)? {
-            None => Ok(None),
-            Some(e) => Record::parse(kind, id, &e.value).map(Some).map_err(|e| FactError(e.to_string())),
-        }
+        self.world.record_of(kind, id)
     }
 
     /// The device's time, unless its clock is further off than the policy trusts: then the
