@@ -4,12 +4,13 @@ CACHE := $(or $(PORTGATE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portgate)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PORTGATE_SHARED ?= $(abspath ../shared)
 
-.PHONY: help run test bench lint build scenarios
+.PHONY: help run test bench lint build package scenarios
 
 help:
 	@echo 'make run    build and start the gate with a demonstration site; prints its address'
 	@echo 'make test   build and run every test (Kafka broker, Prometheus, browser included)'
 	@echo 'make bench  run the benchmarks, write bench/results.json'
+	@echo 'make package  one archive that installs on a Debian machine without any network'
 	@echo 'make lint   formatting, clippy, licences and sources of dependencies'
 
 build:
@@ -30,3 +31,6 @@ bench:
 lint:
 	@scripts/setup.sh lint
 	@scripts/lint.sh
+
+package:
+	@scripts/package.sh

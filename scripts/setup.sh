@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for a purpose, says what it does, and asks nothing.
-#   scripts/setup.sh run|test|bench|lint
+#   scripts/setup.sh run|test|bench|lint|package
 set -euo pipefail
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
@@ -13,8 +13,9 @@ packages=(libopencv-dev clang libclang-dev cmake pkg-config g++ libssl-dev libsa
 case $purpose in
   test) packages+=(kcat postgresql-client prometheus chromium) ;;
   bench) packages+=(kcat) ;;
+  package) packages+=(patchelf binutils debootstrap) ;;
   run | lint) ;;
-  *) say "unknown purpose '$purpose': run, test, bench or lint" >&2; exit 2 ;;
+  *) say "unknown purpose '$purpose': run, test, bench, lint or package" >&2; exit 2 ;;
 esac
 
 missing=()
