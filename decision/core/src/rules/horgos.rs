@@ -60,7 +60,7 @@ pub(super) fn checks(case: &mut Case<'_>, who: &Identity, subject: &Subject, fac
     Ok(())
 }
 
-/// Of the plate's appointments: the one the presented QR code names, else a live one, else any;
+/// C09 (7.20; HGS-1.1, HGS-2.1b). Of the plate's appointments: the one the presented QR code names, else a live one, else any;
 /// only if the plate has none, the one the QR code names (7.20).
 fn choose_appointment(who: &Identity, subject: &Subject, facts: &dyn FactSource) -> Result<Option<Appointment>, FactError> {
     let booked = |a: &&Appointment| match a.state {
@@ -81,7 +81,7 @@ fn choose_appointment(who: &Identity, subject: &Subject, facts: &dyn FactSource)
     }
 }
 
-/// C16 of a heavy vehicle.
+/// C16 of a heavy vehicle (7.21, 7.22, CH-29, CH-30, CH-33; HGS-1.5a, HGS-1.5b, HGS-1.6b, HGS-2.1b, HGS-2.2).
 fn heavy(case: &mut Case<'_>, who: &Identity, appointment: &Appointment, facts: &dyn FactSource) -> Result<Row, FactError> {
     let yard = appointment.yard.as_deref();
     case.matter.outside_warehouse = matches!(yard, Some(HUONEI_OTHER | HUOWAI));
@@ -122,7 +122,7 @@ fn heavy(case: &mut Case<'_>, who: &Identity, appointment: &Appointment, facts: 
     })
 }
 
-/// C16 of a commodity vehicle (商品车).
+/// C16 of a commodity vehicle (商品车; 7.24, CH-28; HGS-1.4b, HGS-1.5c, HGS-1.6c).
 fn commodity(case: &mut Case<'_>, appointment: &Appointment) -> Row {
     case.matter.vins_from_excel = appointment.vin_source == Some(VinSource::Excel);
     let listed: BTreeSet<&str> = appointment.vins.iter().flatten().map(String::as_str).collect();

@@ -13,7 +13,7 @@ use crate::registry::*;
 use crate::row::Row;
 use crate::time::Instant;
 
-/// What the vehicle is at this gate: the first record that says so decides (CH-54).
+/// What the vehicle is at this gate: the first record that says so decides (7.8, CH-54; LYG-4.6c2, LYG-3.6).
 enum Standing<'s> {
     Registered(&'s Vehicle),
     Reception(&'s Reception),
@@ -40,7 +40,7 @@ pub(super) fn checks(case: &mut Case<'_>, who: &Identity, subject: &Subject, fac
     case.matter.cancel_reason = who.card.as_ref().and_then(|c| c.cancel_reason);
     case.outcome.category = standing.category();
 
-    // C03, C04: also of an unknown vehicle (7.7).
+    // C03 (7.4, CH-26; LYG-7.2), C04 (7.17, CH-17; LYG-2.5b, LYG-6.4e): also of an unknown vehicle (7.7).
     case.add_if(who.card_disagrees(), Reason::PlateCardMismatch);
     case.add_if(colour_disagrees(case, who, &standing), Reason::PlateColourMismatch);
     for ban in subject.bans.iter().filter(|b| b.from <= at && b.to.is_none_or(|to| at < to)) {
@@ -80,7 +80,7 @@ pub(super) fn checks(case: &mut Case<'_>, who: &Identity, subject: &Subject, fac
     if category == Some(VehicleCategory::PfShortHaul) && !entry {
         owes_consent = check_consent(case, subject, &mut chosen);
     }
-    // C17
+    // C17 (7.16, CH-51; LYG-5.5a, LYG-6.1b2)
     let inside = subject.inside();
     case.add_if(entry && inside, Reason::PlateAlreadyInside);
     case.add_if(!entry && !inside, Reason::NoEntryRecord);
@@ -147,7 +147,7 @@ impl Standing<'_> {
     }
 }
 
-/// Of several filings (7.9). At the exit every state can be the one under which it came in.
+/// Of several filings (7.9, CH-09; LYG-4.6c3). At the exit every state can be the one under which it came in.
 fn choose_reception(receptions: &[Reception], at: Instant, entry: bool, days: u32) -> Option<&Reception> {
     let first = |wanted: &dyn Fn(&Reception) -> bool| receptions.iter().find(|r| wanted(r));
     if entry {
@@ -178,7 +178,7 @@ fn in_window(task: &Task, at: Instant) -> bool {
     task.window_from.is_none_or(|from| from <= at) && task.window_to.is_none_or(|to| at < to)
 }
 
-/// C02: by body; what is not known is a truck among auxiliary and a car among business vehicles (7.18).
+/// C02 (CH-12; LYG-0.11a, LYG-0.11b, LYG-4.5, LYG-7.4): by body; what is not known is a truck among auxiliary and a car among business vehicles (7.18).
 fn check_lane(case: &mut Case<'_>, standing: &Standing<'_>) {
     let body = match standing {
         Standing::Registered(v) => match standing.class() {
@@ -199,7 +199,7 @@ fn check_lane(case: &mut Case<'_>, standing: &Standing<'_>) {
     case.add_if(wrong && !directed, Reason::WrongLane);
 }
 
-/// C03: compared only when the camera read the very plate that was established surely (7.4).
+/// C03 (CH-51; LYG-4.6b, LYG-4.6c1, LYG-6.1b2): compared only when the camera read the very plate that was established surely (7.4).
 fn colour_disagrees(case: &Case<'_>, who: &Identity, standing: &Standing<'_>) -> bool {
     if !who.sure() || who.camera_text.as_deref() != Some(who.plate.as_str()) {
         return false;
@@ -216,7 +216,8 @@ fn colour_disagrees(case: &Case<'_>, who: &Identity, standing: &Standing<'_>) ->
     }
 }
 
-/// C04 (carrier), C05, C06 of a registered vehicle.
+/// C04 (carrier; LYG-1.5, LYG-1.6a), C05 (LYG-0.12a, LYG-0.9d, LYG-7.5a) and C06 (CH-19, CH-25;
+/// LYG-2.3a) of a registered vehicle.
 fn check_registration(case: &mut Case<'_>, vehicle: &Vehicle, class: Class, facts: &dyn FactSource) -> Result<(), FactError> {
     let at = case.at;
     case.outcome.enterprise.clone_from(&vehicle.enterprise);
@@ -236,7 +237,7 @@ fn check_registration(case: &mut Case<'_>, vehicle: &Vehicle, class: Class, fact
     Ok(())
 }
 
-/// C06 and C17 of a reception filing; expiry and use never refuse the exit (CH-09).
+/// C06 and C17 of a reception filing (CH-08; LYG-4.6c3); expiry and use never refuse the exit (CH-09).
 fn check_reception(case: &mut Case<'_>, reception: &Reception) {
     if !case.entry() {
         return;
@@ -252,7 +253,7 @@ fn check_reception(case: &mut Case<'_>, reception: &Reception) {
     case.add_if(used, Reason::ReceptionAlreadyUsed);
 }
 
-/// C07: who needs a port pass card (CH-04).
+/// C07: who needs a port pass card (CH-04; LYG-0.9c, LYG-5.4, LYG-7.2, LYG-7.6a).
 fn needs_card(case: &Case<'_>, category: VehicleCategory) -> bool {
     match category {
         VehicleCategory::PfGeneral
@@ -270,7 +271,8 @@ fn needs_card(case: &Case<'_>, category: VehicleCategory) -> bool {
     }
 }
 
-/// C07, C08 where a card is needed.
+/// C07, C08 where a card is needed (7.5, CH-16, CH-25; LYG-0.9c, LYG-0.10a, LYG-5.3 to 5.5a, LYG-6.3b,
+/// LYG-6.3c, LYG-6.4c, LYG-6.4d, LYG-6.4f, LYG-7.6a).
 fn check_card(case: &mut Case<'_>, who: &Identity) {
     if !who.card_presented {
         case.add(Reason::CardRequired);
@@ -301,7 +303,8 @@ fn check_card(case: &mut Case<'_>, who: &Identity) {
     }
 }
 
-/// C09, C10. Keeps the task the passage serves.
+/// C09 (7.10 to 7.12, CH-05, CH-14, CH-24; LYG-0.9b, LYG-2.7b, LYG-2.8a, LYG-2.9b, LYG-3.6) and C10.
+/// Keeps the task the passage serves.
 fn check_task(
     case: &mut Case<'_>,
     who: &Identity,
@@ -362,7 +365,7 @@ fn named_task(who: &Identity, facts: &dyn FactSource) -> Result<Option<Task>, Fa
     Ok(subject::task(facts, code)?.filter(|t| t.kind == TaskKind::Pf && t.state != TaskState::Published))
 }
 
-/// C10 (7.13).
+/// C10 (7.13, CH-03; LYG-0.12a, LYG-0.12b, LYG-7.6a, LYG-7.6b, LYG-7.7).
 fn check_cargo(case: &mut Case<'_>, task: Option<&Task>) {
     let (Some(task), Some(seen)) = (task, &case.inputs.cargo_observed) else { return };
     let due = if case.entry() { &task.cargo_in } else { &task.cargo_out };
@@ -374,19 +377,18 @@ fn check_cargo(case: &mut Case<'_>, task: Option<&Task>) {
     case.add_if(differs, Reason::CargoTaskMismatch);
 }
 
-/// C11 (7.14). Keeps the permit the passage uses: the presented one before the others.
+/// C11 (7.14, CH-13; LYG-7.6b, LYG-7.7). Keeps the permit the passage uses: the presented one
+/// before the others. A permit that was issued is used by the exit even where none was demanded.
 fn check_exit_permit(case: &mut Case<'_>, subject: &Subject, facts: &dyn FactSource, chosen: &mut Chosen) -> Result<(), FactError> {
     if case.entry() {
-        return Ok(());
-    }
-    let empty = case.inputs.cargo_observed.as_ref().is_some_and(|c| c.laden == Some(false));
-    if empty && case.context.policy.exit_permit == ExitPermitMode::LadenOnly {
         return Ok(());
     }
     let shown = presented(case.inputs.exit_permit.as_deref());
     let issued = || subject.exit_permits.iter().filter(|p| p.state == PermitState::Issued);
     chosen.permit = issued().find(|p| Some(p.id.as_str()) == shown).or_else(|| issued().next()).cloned();
-    if chosen.permit.is_some() {
+    let empty = case.inputs.cargo_observed.as_ref().is_some_and(|c| c.laden == Some(false));
+    let waived = empty && case.context.policy.exit_permit == ExitPermitMode::LadenOnly;
+    if waived || chosen.permit.is_some() {
         return Ok(());
     }
     let of_another = match shown {
@@ -398,7 +400,7 @@ fn check_exit_permit(case: &mut Case<'_>, subject: &Subject, facts: &dyn FactSou
     Ok(())
 }
 
-/// C12 (7.15, CH-15): demanded of every short-haul vehicle except one that leaves on its own
+/// C12 (7.15, CH-15; LYG-6.4e): demanded of every short-haul vehicle except one that leaves on its own
 /// single card while no long-term card on record is bound to it. Returns whether it was demanded.
 fn check_consent(case: &mut Case<'_>, subject: &Subject, chosen: &mut Chosen) -> bool {
     let holder = subject.cards.iter().any(|c| c.r#type == CardType::Long && c.status.handed_out());
@@ -426,6 +428,9 @@ fn row(case: &Case<'_>, standing: &Standing<'_>, who: &Identity, peak: bool, as_
                 by_direction(Row::LygR01, Row::LygR03)
             }
             VehicleCategory::PfContainer => by_direction(Row::LygR05, Row::LygR06),
+            // Without the exemption (CH-04) it is carded freight like any other.
+            VehicleCategory::PfResident if needs_card(case, vehicle.category) && long => by_direction(Row::LygR02, Row::LygR04),
+            VehicleCategory::PfResident if needs_card(case, vehicle.category) => by_direction(Row::LygR01, Row::LygR03),
             VehicleCategory::PfResident => by_direction(Row::LygR07, Row::LygR08),
             VehicleCategory::PfShortHaul if as_single => by_direction(Row::LygR01, Row::LygR03),
             VehicleCategory::PfShortHaul => by_direction(Row::LygR09, Row::LygR10),
@@ -440,7 +445,7 @@ fn row(case: &Case<'_>, standing: &Standing<'_>, who: &Identity, peak: bool, as_
     }
 }
 
-/// C19 (CH-01, CH-02, CH-03, CH-07, CH-10).
+/// C19 (CH-01, CH-02, CH-03, CH-07, CH-10; LYG-0.12a, LYG-3.7, LYG-4.4a to 4.4c, LYG-4.6c2, LYG-7.6b).
 fn release_mode(case: &Case<'_>, standing: &Standing<'_>, peak: bool) -> Reason {
     let entry = case.entry();
     match standing.class() {

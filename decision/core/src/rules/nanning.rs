@@ -131,7 +131,7 @@ fn filed(
     Ok(())
 }
 
-/// A vehicle not on file under an approved escort: C07, C08, manifest, trip, equipment and seal
+/// A vehicle not on file under an approved escort (CH-48; NNG-3.0 to NNG-3.2): C07, C08, manifest, trip, equipment and seal
 /// are customs officers' business on the spot (7.27).
 fn escorted(case: &mut Case<'_>, subject: &Subject, escort: &Escort, trip: Option<&Trip>, facts: &dyn FactSource) -> Result<(), FactError> {
     case.matter.escort = true;
@@ -153,7 +153,7 @@ fn escorted(case: &mut Case<'_>, subject: &Subject, escort: &Escort, trip: Optio
     Ok(())
 }
 
-/// C08: unknown and cancelled cards are invalid, and so is one that is no IC card.
+/// C08 (7.28; NNG-1.3.2): unknown and cancelled cards are invalid, and so is one that is no IC card.
 fn valid_ic_card(card: &Card) -> bool {
     let in_force = match card.status {
         CardStatus::Issued | CardStatus::Suspended | CardStatus::InUse => true,
@@ -170,7 +170,8 @@ fn valid_ic_card(card: &Card) -> bool {
     card.r#type == CardType::Ic && in_force
 }
 
-/// C13: enterprise, guarantee, permit, driver. A date that is missing counts as expired (7.31).
+/// C13 (CH-43, CH-49; NNG-1.2.7, NNG-1.2.2, NNG-T2, NNG-T4, NNG-1.4.1, NNG-T6): enterprise,
+/// guarantee, permit, driver. A date that is missing counts as expired (7.31).
 fn check_subjects(case: &mut Case<'_>, vehicle: &CustomsVehicle, facts: &dyn FactSource) -> Result<(), FactError> {
     let at = case.at;
     let expired = |day: Option<Date>| day.is_none_or(|day| at >= day.end());
@@ -196,7 +197,7 @@ fn check_subjects(case: &mut Case<'_>, vehicle: &CustomsVehicle, facts: &dyn Fac
     Ok(())
 }
 
-/// C14 of a trip (7.26). Returns the manifest that a passage would write off.
+/// C14 of a trip (7.26, CH-42; NNG-1.5.i1, NNG-1.5.e1, NNG-2.2.i1a to i1c, NNG-2.2.e1a, NNG-2.2.e1b, NNG-2.2.e3). Returns the manifest that a passage would write off.
 fn check_trip(
     case: &mut Case<'_>,
     subject: &Subject,
@@ -228,7 +229,7 @@ fn check_trip(
     Ok(counting.into_iter().find(|m| m.state == ManifestState::Transmitted))
 }
 
-/// C15 (7.30).
+/// C15 (7.30, CH-47; NNG-1.5.i2, NNG-1.5.i5, NNG-1.5.e2, NNG-1.5.e5, NNG-T3, NNG-T5d).
 fn check_seal(case: &mut Case<'_>, trip: &Trip, stage: Stage) {
     let recorded = presented(trip.seal_no.as_deref());
     let read = case.inputs.seal.as_ref();

@@ -5,6 +5,8 @@
 
 #![allow(clippy::cloned_ref_to_slice_refs)] // a case reads the same with one edit and with two
 
+mod articles;
+mod corners;
 mod corners_customs;
 mod corners_gate;
 mod corners_horgos;

@@ -10,7 +10,7 @@ use crate::registry::{CancelReason, Direction, Profile};
 use crate::row::Row;
 
 /// A page of the specification; none: not on this machine.
-fn specification(page: &str) -> Option<String> {
+pub(super) fn specification(page: &str) -> Option<String> {
     let shared = std::env::var_os("PORTGATE_SHARED")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")), PathBuf::from);
     let path = shared.join("spec").join(page);
@@ -21,12 +21,12 @@ fn specification(page: &str) -> Option<String> {
     text
 }
 
-fn cells(line: &str) -> Vec<&str> {
+pub(super) fn cells(line: &str) -> Vec<&str> {
     line.trim().trim_matches('|').split('|').map(str::trim).collect()
 }
 
 /// The software's own reasons, which the specification's tables do not list by row.
-fn is_own(reason: Reason) -> bool {
+pub(super) fn is_own(reason: Reason) -> bool {
     reason.check() == Check::Sys || matches!(reason, Reason::CredentialReserved | Reason::ImpossibleTravel | Reason::AutoReleaseProduction)
 }
 
@@ -98,7 +98,7 @@ fn there_are_forty_rows_as_the_specification_has_them() {
 }
 
 /// Every context an article can depend on.
-fn matters() -> impl Iterator<Item = Matter> {
+pub(super) fn matters() -> impl Iterator<Item = Matter> {
     let classes = [None, Some(Class::Production), Some(Class::Auxiliary), Some(Class::Business), Some(Class::Reception)];
     let cancels = CancelReason::ALL.iter().copied().map(Some).chain([None]).collect::<Vec<_>>();
     let flags = (0..16_u8).map(|n| [n & 1 != 0, n & 2 != 0, n & 4 != 0, n & 8 != 0]);
@@ -120,7 +120,7 @@ fn matters() -> impl Iterator<Item = Matter> {
 }
 
 /// The profiles at which a reason can be given.
-fn profiles(reason: Reason) -> &'static [Profile] {
+pub(super) fn profiles(reason: Reason) -> &'static [Profile] {
     const ALL: &[Profile] = &[Profile::Lyg, Profile::Hgs, Profile::Nng];
     let own = |p: &str| reason.cites().iter().all(|c| c.starts_with(p));
     match reason {
