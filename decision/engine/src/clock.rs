@@ -1,13 +1,23 @@
 //! Time as the engine sees it: an argument, so that a simulation can turn it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portgate_core::time::Instant;
 
-/// Where the engine and the barriers look at the time.
+/// A wait; ends when its time has passed.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where the engine and the barriers look at the time, and what they wait by.
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Instant;
+
+    /// Waits so long, whatever becomes of [`Clock::now`] meanwhile.
+    fn sleep(&self, how_long: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(how_long))
+    }
 }
 
 /// The machine's clock.

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::apply::{apply, Applied, Item, LaneTimer, Timers, Work};
+use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::follow::{last_seq, range_of, Follower};
@@ -96,6 +97,8 @@ enum Action {
     Reads(Vec<Record>),
     Due,
     Housekeeping,
+    /// The group has not been told for a while how far this node is.
+    TellGroup,
 }
 
 /// What has been read and not yet taken in.
@@ -165,8 +168,9 @@ impl Engine {
         let left = (self.store.journal_head().seq, self.positions(sources.site_partition)?);
         let publisher = Publisher { outlet, store: self.store.clone(), log: self.log.clone(), clock: self.clock.clone(), trouble, left };
         let mut publisher = Worker(tokio::spawn(publisher.run(receiver)));
-        let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
-        let mut group_commit = tokio::time::Instant::now();
+        let mut housekeeping = self.clock.sleep(Duration::ZERO);
+        let mut tell_group = self.clock.sleep(GROUP_COMMIT);
+        let mut group_told = true;
 
         let result = loop {
             let action = {
@@ -177,17 +181,18 @@ impl Engine {
                     () = &mut stop => Action::Stop,
                     ended = &mut publisher.0 => Action::Published(ended),
                     batch = tailed.recv(), if sources.registry.is_empty() => Action::Registry(batch),
-                    _ = housekeeping.tick() => Action::Housekeeping,
+                    () = &mut housekeeping => Action::Housekeeping,
+                    () = &mut tell_group => Action::TellGroup,
                     reads = sources.consumer.poll(self.options.batch_max, POLL_WAIT), if sources.reads.is_empty() => match reads {
                         Ok(reads) => Action::Reads(reads),
                         Err(e) if e.is_retriable() => {
                             self.trouble(format!("reads cannot be polled: {e}"));
-                            tokio::time::sleep(RETRY_WAIT).await;
+                            self.clock.sleep(RETRY_WAIT).await;
                             Action::Reads(Vec::new())
                         }
                         Err(e) => break Err(e.into()),
                     },
-                    () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Action::Due,
+                    () = self.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => Action::Due,
                 }
             };
             let mut work = Work::default();
@@ -205,7 +210,12 @@ impl Engine {
                     sources.reads_came(&self.store, reads).await?;
                 }
                 Action::Due => work.due = true,
+                Action::TellGroup => {
+                    tell_group = self.clock.sleep(GROUP_COMMIT);
+                    group_told = false;
+                }
                 Action::Housekeeping => {
+                    housekeeping = self.clock.sleep(HOUSEKEEPING);
                     work.prune = true;
                     self.gauges(&timers, &sources).await;
                 }
@@ -218,8 +228,8 @@ impl Engine {
                 break Err(e);
             }
             // Only what has got out: a new owner starts there with the journal on the log.
-            if group_commit.elapsed() >= GROUP_COMMIT && self.store.outbox_depth() == 0 {
-                group_commit = tokio::time::Instant::now();
+            if !group_told && self.store.outbox_depth() == 0 {
+                group_told = true;
                 sources.commit_group(&self.store).await;
             }
         };
@@ -255,7 +265,7 @@ impl Engine {
                 Ok(polled) => polled,
                 Err(e) if e.is_retriable() => {
                     self.trouble(format!("the group of the site's nodes cannot be joined: {e}"));
-                    tokio::time::sleep(RETRY_WAIT).await;
+                    self.clock.sleep(RETRY_WAIT).await;
                     continue;
                 }
                 Err(e) => return Err(e.into()),
@@ -330,8 +340,9 @@ impl Engine {
                         metrics::counter!(telemetry::RETRIES).increment(1);
                         self.trouble(format!("a batch could not be committed: {e}"));
                         tokio::select! {
+                            biased;
                             () = &mut stop => return Err(e),
-                            () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_WAIT_MAX),
+                            () = self.clock.sleep(wait) => wait = (wait * 2).min(RETRY_WAIT_MAX),
                         }
                     }
                     Err(e) => return Err(e),
@@ -389,7 +400,7 @@ impl Engine {
                 Ok(_) => break,
                 Err(e) if e.is_retriable() => {
                     self.trouble(format!("what was rejected cannot be put on record: {e}"));
-                    tokio::time::sleep(wait).await;
+                    self.clock.sleep(wait).await;
                     wait = (wait * 2).min(RETRY_WAIT_MAX);
                 }
                 Err(e) => return Err(e.into()),
@@ -405,9 +416,7 @@ impl Engine {
     async fn apply(&self, work: Arc<Work>, timers: &Timers) -> Result<Applied, EngineError> {
         let (store, frames, options) = (self.store.clone(), self.frames.clone(), self.options.clone());
         let (timers, wall) = (timers.clone(), self.clock.now());
-        tokio::task::spawn_blocking(move || apply(&store, &*frames, &options, &timers, &work, wall))
-            .await
-            .map_err(|e| EngineError::Worker(e.to_string()))?
+        blocking(move || apply(&store, &*frames, &options, &timers, &work, wall)).await?
     }
 
     async fn sources(&self) -> Result<Sources, EngineError> {
@@ -482,10 +491,10 @@ impl Engine {
     }
 
     async fn drain(&self, mut publisher: Worker<Result<(), EngineError>>) -> Result<(), EngineError> {
-        match tokio::time::timeout(DRAIN_WAIT, &mut publisher.0).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(e)) => Err(EngineError::Worker(format!("publisher: {e}"))),
-            Err(_) => {
+        tokio::select! {
+            biased;
+            ended = &mut publisher.0 => ended.map_err(|e| EngineError::Worker(format!("publisher: {e}")))?,
+            () = self.clock.sleep(DRAIN_WAIT) => {
                 tracing::warn!(entries = self.store.outbox_depth(), "stopped with an outbox; it goes out at the next start");
                 Ok(())
             }

@@ -27,6 +27,7 @@ mod apply;
 pub mod barrier;
 mod bench;
 mod bench_line;
+mod blocking;
 mod clock;
 mod engine;
 mod error;
@@ -41,7 +42,7 @@ pub mod telemetry;
 
 pub use bench::{bench_commits, bench_decide, Timing};
 pub use bench_line::{bench_bare, bench_line};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, Sleep, SystemClock};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use frames::{Frames, NoFrames, RecentFrames};

@@ -144,7 +144,7 @@ impl Publisher {
             tracing::warn!(error = %e, entries = entries.len(), "the outbox waits for the log");
             metrics::counter!(telemetry::RETRIES).increment(1);
             self.trouble.send_replace(Some(format!("the outbox waits for the log: {e}")));
-            tokio::time::sleep(wait).await;
+            self.clock.sleep(wait).await;
             wait = (wait * 2).min(RETRY_WAIT_MAX);
         }
         if self.trouble.borrow().is_some() {

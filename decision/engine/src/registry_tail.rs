@@ -77,7 +77,7 @@ impl RegistryTail {
                 }
                 Err(e) if e.is_retriable() => {
                     tracing::warn!(error = %e, "the registry cannot be followed; decisions state its age");
-                    tokio::time::sleep(RETRY_WAIT).await;
+                    self.clock.sleep(RETRY_WAIT).await;
                     Ok(())
                 }
                 Err(e) => {

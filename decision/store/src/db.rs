@@ -1,7 +1,7 @@
 //! Opening, committing, reading back.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant as Clock;
 
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use crate::error::{Result, StoreError};
 use crate::journal::Head;
 use crate::keys::{decision_prefix, kind_key, meta, seq_from, split_decision_key, split_kind_key, Cf};
 use crate::overlay::Overlay;
+use crate::probe::Probe;
 use crate::read::{EvidenceMeta, Raw};
 use crate::registry::{decode, encode, RegistryHead};
 use crate::telemetry;
@@ -47,6 +48,7 @@ pub struct Store {
     pub(crate) site: String,
     pub(crate) dir: PathBuf,
     pub(crate) heads: Mutex<Heads>,
+    probe: OnceLock<Arc<dyn Probe>>,
 }
 
 /// What every batch starts from.
@@ -80,7 +82,7 @@ impl Store {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         let db = DB::open_cf_descriptors(&options, dir, families()).map_err(|e| open_error(e, dir))?;
-        let store = Self { db, site: site.to_owned(), dir: dir.to_owned(), heads: Mutex::default() };
+        let store = Self { db, site: site.to_owned(), dir: dir.to_owned(), heads: Mutex::default(), probe: OnceLock::new() };
         store.begin_format()?;
         store.load_heads()?;
         Ok(store)
@@ -90,7 +92,7 @@ impl Store {
     /// Heads that cannot be read are answered beside it.
     pub(crate) fn open_read_only(dir: &Path) -> Result<(Self, Option<StoreError>)> {
         let db = DB::open_cf_descriptors_read_only(&options(), dir, families(), false).map_err(|e| open_error(e, dir))?;
-        let mut store = Self { db, site: String::new(), dir: dir.to_owned(), heads: Mutex::default() };
+        let mut store = Self { db, site: String::new(), dir: dir.to_owned(), heads: Mutex::default(), probe: OnceLock::new() };
         let heads = match store.check_format() {
             Err(e @ (StoreError::NewerFormat { .. } | StoreError::WrongStore { .. })) => return Err(e),
             Err(e) => Err(e),
@@ -375,7 +377,17 @@ impl Store {
     pub(crate) fn write(&self, batch: WriteBatch, sync: bool) -> Result<()> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        Ok(self.db.write_opt(batch, &options)?)
+        let Some(probe) = self.probe.get() else { return Ok(self.db.write_opt(batch, &options)?) };
+        let failed = |source| StoreError::File { path: self.dir.clone(), source };
+        probe.before(sync).map_err(failed)?;
+        self.db.write_opt(batch, &options)?;
+        probe.after(sync).map_err(failed)
+    }
+
+    /// Lets a test look at every write from here on and break some; once a store.
+    pub fn set_probe(&self, probe: Arc<dyn Probe>) {
+        // A second one is none: the first stays.
+        let _ = self.probe.set(probe);
     }
 
     /// Rows of a family from a key on, in order.

@@ -71,7 +71,7 @@ pub async fn drive(
     let mut stop = pin!(stop);
     let (reports, outgoing) = mpsc::channel(REPORTS_MAX);
     let (moved, mut arrived) = mpsc::channel(MOVES_MAX);
-    let reporter = Worker(tokio::spawn(report_all(log.clone(), outgoing)));
+    let reporter = Worker(tokio::spawn(report_all(log.clone(), clock.clone(), outgoing)));
     let mut driver = Driver { log, barrier, clock, options, lanes: BTreeMap::new(), reports, moved };
     driver.look_back().await?;
     let topics = [topics::COMMANDS, topics::READS];
@@ -82,17 +82,17 @@ pub async fn drive(
             biased;
             () = &mut stop => break Ok(()),
             Some(moved) = arrived.recv() => driver.moved(moved).await,
-            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => driver.due().await,
+            () = driver.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => driver.due().await,
             polled = consumer.poll(POLL_RECORDS, POLL_WAIT) => match polled {
                 Ok(records) => {
                     if let Err(e) = driver.take(&*consumer, records).await {
                         tracing::warn!(error = %e, "barriers cannot record their progress; nothing is opened");
-                        tokio::time::sleep(RETRY_WAIT).await;
+                        driver.clock.sleep(RETRY_WAIT).await;
                     }
                 }
                 Err(e) if e.is_retriable() => {
                     tracing::warn!(error = %e, "barriers hear nothing from the log; they stay as they are");
-                    tokio::time::sleep(RETRY_WAIT).await;
+                    driver.clock.sleep(RETRY_WAIT).await;
                 }
                 Err(e) => break Err(e),
             },
@@ -275,7 +275,7 @@ impl Driver {
 }
 
 /// Appends reports in order; a failing log is tried again.
-async fn report_all(log: Arc<dyn Log>, mut reports: mpsc::Receiver<(String, ReadMessage)>) {
+async fn report_all(log: Arc<dyn Log>, clock: Arc<dyn Clock>, mut reports: mpsc::Receiver<(String, ReadMessage)>) {
     while let Some((site, message)) = reports.recv().await {
         let record = match NewRecord::json(topics::READS, site, &message) {
             Ok(record) => record,
@@ -289,7 +289,7 @@ async fn report_all(log: Arc<dyn Log>, mut reports: mpsc::Receiver<(String, Read
             if !e.is_retriable() {
                 break;
             }
-            tokio::time::sleep(RETRY_WAIT).await;
+            clock.sleep(RETRY_WAIT).await;
         }
     }
 }
