@@ -77,6 +77,13 @@ impl MemoryFacts {
         self.records.contains_key(&(kind, id.to_owned()))
     }
 
+    /// Every record, in the order of first writing.
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut held: Vec<(&(Kind, String), &Held)> = self.records.iter().collect();
+        held.sort_by_key(|(_, h)| h.place);
+        held.into_iter().map(|((kind, id), h)| Entry { kind: *kind, id: id.clone(), value: h.value.clone() }).collect()
+    }
+
     /// The use book of a plate, to be changed.
     pub fn book_mut(&mut self, plate: &str) -> &mut UseBook {
         self.books.entry(plate.to_owned()).or_default()

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::format::{parse_file, Scenario, ScenarioError};
+use super::course::run_course;
+use super::format::{parse_cases, Case, Scenario, ScenarioError};
 use crate::decision::Verdict;
 use crate::registry::LaneClass;
 use crate::rules::{decide, Context, Outcome};
@@ -21,8 +22,8 @@ pub struct Difference {
 /// A field of `then` that came out otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldDifference {
-    /// Its name.
-    pub field: &'static str,
+    /// Its name; in a course of steps with the step: `steps[2].decision`.
+    pub field: String,
     /// What the file expects.
     pub expected: String,
     /// What the rules say.
@@ -59,23 +60,22 @@ pub struct Report {
 /// If the file as a whole is no scenario file; a single wrong scenario is in [`Report::invalid`].
 pub fn run_file(text: &str) -> Result<Report, ScenarioError> {
     let mut report = Report::default();
-    for scenario in parse_file(text)? {
-        let failed = match scenario {
-            Ok(scenario) => {
-                let difference = run_scenario(&scenario);
-                let failed = difference.is_some();
-                report.differences.extend(difference);
-                failed
-            }
+    for case in parse_cases(text)? {
+        let difference = match case {
+            Ok(Case::Single(scenario)) => run_scenario(&scenario),
+            Ok(Case::Course(course)) => run_course(&course),
             Err(error) => {
                 report.invalid.push(error);
-                true
+                report.failed = report.failed.saturating_add(1);
+                continue;
             }
         };
-        if failed {
-            report.failed = report.failed.saturating_add(1);
-        } else {
-            report.passed = report.passed.saturating_add(1);
+        match difference {
+            Some(difference) => {
+                report.differences.push(difference);
+                report.failed = report.failed.saturating_add(1);
+            }
+            None => report.passed = report.passed.saturating_add(1),
         }
     }
     Ok(report)
@@ -106,7 +106,7 @@ pub fn run_scenario(scenario: &Scenario) -> Option<Difference> {
     let mut fields = Vec::new();
     let mut compare = |field: &'static str, expected: String, got: String| {
         if expected != got {
-            fields.push(FieldDifference { field, expected, got });
+            fields.push(FieldDifference { field: field.to_owned(), expected, got });
         }
     };
     let then = &scenario.then;
@@ -143,7 +143,7 @@ fn idempotent(scenario: &Scenario, outcome: &Outcome) -> bool {
     first == outcome.effects && second.is_empty() && facts == once
 }
 
-fn list(items: impl Iterator<Item = impl AsRef<str>>) -> String {
+pub(super) fn list(items: impl Iterator<Item = impl AsRef<str>>) -> String {
     let items: Vec<String> = items.map(|i| i.as_ref().to_owned()).collect();
     format!("[{}]", items.join(", "))
 }

@@ -83,3 +83,19 @@ fn a_scenario_that_comes_out_otherwise_says_what_was_expected_and_got() {
     let both = run_file(&text).unwrap().differences[0].to_string();
     assert!(both.ends_with("got OPEN; reason_cites: expected [LYG-4.4b], got [LYG-4.4a]"), "one line a scenario: {both}");
 }
+
+fn courses() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/scenarios/courses.yaml")).unwrap()
+}
+
+#[test]
+fn every_course_comes_out_as_it_says() {
+    let report = run_file(&courses()).unwrap();
+    for difference in &report.differences {
+        println!("{difference}");
+    }
+    for error in &report.invalid {
+        println!("{error}");
+    }
+    assert_eq!((report.passed, report.failed), (47, 0));
+}
