@@ -52,7 +52,7 @@ impl Run<'_> {
         decision: &Decision,
         word: &Word,
     ) -> Result<Result<(), No>, FactError> {
-        if !may(word.by.role, place.checkpoint.profile, decision, word.action) {
+        if !may(word.by.role, place.checkpoint.profile, decision, word.action, approach.refused_by_person) {
             let need = approach.release_role.unwrap_or(Role::Supervisor).as_str();
             return Ok(Err(No(AnswerOutcome::Forbidden, format!("this needs the role {need}"))));
         }
@@ -140,14 +140,15 @@ impl Run<'_> {
     }
 }
 
-/// Who may say it: customs rows are customs' own; what was refused needs a supervisor; the rest a
-/// guard or a supervisor. Turning a vehicle back and correcting a plate is any of theirs.
-fn may(role: Role, profile: Profile, decision: &Decision, action: Action) -> bool {
+/// Who may say it: customs rows are customs' own; what the rules refused needs a supervisor; the
+/// rest a guard or a supervisor. Turning a vehicle back and correcting a plate is any of theirs.
+/// Where a person has refused, a guard is not forbidden but late.
+fn may(role: Role, profile: Profile, decision: &Decision, action: Action, by_person: bool) -> bool {
     let customs = profile == Profile::Nng;
     match (action, role) {
         (Action::Release, Role::Customs) => customs,
         (Action::Release, Role::Supervisor) => !customs,
-        (Action::Release, Role::Guard) => !customs && decision.verdict != Verdict::Refuse,
+        (Action::Release, Role::Guard) => !customs && (decision.verdict != Verdict::Refuse || by_person),
         (Action::Refuse | Action::Correct, Role::Guard | Role::Supervisor) => true,
         (Action::Refuse | Action::Correct, Role::Customs) => customs,
         (_, Role::Security | Role::Analyst | Role::Registrar | Role::Administrator | Role::Device) => false,
