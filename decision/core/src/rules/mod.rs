@@ -2,6 +2,32 @@
 //!
 //! All applicable checks run and each failure adds one reason (decision-table section 1). The
 //! checks of a profile are in [`lianyungang`], [`horgos`] and [`nanning`]; what they share is here.
+//!
+//! Read beside the regulations: what a reason says, rests on and comes to is one line of
+//! [`crate::reason`], the article shown one of [`crate::cite`], what a passage changes one of
+//! [`crate::row`]; when a reason is found stands in
+//!
+//! | check | subject | where |
+//! |---|---|---|
+//! | C01 | evidence, identity | `identity::establish`, `outcome::unavailable` |
+//! | C02 | lane | `lianyungang::check_lane` |
+//! | C03 | agreement of plate, card, QR code, colour | `lianyungang::checks`, `horgos::checks`, `nanning::checks` |
+//! | C04 | ban, blacklist, carrier | `lianyungang::checks`, `lianyungang::check_registration` |
+//! | C05 | registration | `lianyungang::checks`, `lianyungang::check_registration` |
+//! | C06 | validity | `lianyungang::check_registration`, `lianyungang::check_reception` |
+//! | C07 | card required or exempt | `lianyungang::check_card`, `nanning::filed` |
+//! | C08 | card validity | `lianyungang::check_card`, `nanning::filed` |
+//! | C09 | task, release instruction, appointment | `lianyungang::check_task`, `horgos::checks` |
+//! | C10 | cargo against task | `lianyungang::check_cargo` |
+//! | C11 | exit permit | `lianyungang::check_exit_permit` |
+//! | C12 | terminal's consent | `lianyungang::check_consent` |
+//! | C13 | customs subjects | `nanning::checks`, `nanning::check_subjects`, `nanning::escorted` |
+//! | C14 | manifest, trip, transit declaration, equipment | `nanning::check_trip`, `nanning::filed`, `nanning::escorted` |
+//! | C15 | seal, route | `nanning::check_seal` |
+//! | C16 | declaration, approval, QR code, VINs | `horgos::checks`, `horgos::heavy`, `horgos::commodity` |
+//! | C17 | single use, presence, elsewhere | `lianyungang::check_reception`, `lianyungang::checks`, `check_elsewhere` |
+//! | C18 | inspection | `check_inspection`, `nanning::filed` |
+//! | C19 | release mode | `lianyungang::release_mode`, `horgos::checks`, `nanning::filed`, `nanning::escorted` |
 
 #![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 

@@ -138,3 +138,45 @@ fn records_are_written_in_the_specifications_words() {
     spelt!(TaskKind TaskState ReceptionState BanKind PermitState ConsentState InspectionState AppointmentKind AppointmentState);
     spelt!(VinSource ApprovalState QrState CustomsEnterpriseStatus Flow Regime TripState ManifestState);
 }
+
+/// The functions of a source in which a reason of each check is named.
+fn finders(module: &str, source: &str, found: &mut BTreeMap<&'static str, BTreeSet<String>>) {
+    let variants: BTreeMap<String, Reason> = Reason::ALL.iter().map(|r| (format!("{r:?}"), *r)).collect();
+    let mut function = String::new();
+    for line in source.lines().filter(|l| !l.trim_start().starts_with("//")) {
+        if let Some(rest) = line.trim_start().trim_start_matches("pub(super) ").trim_start_matches("pub ").strip_prefix("fn ") {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            function = if module.is_empty() { name } else { format!("{module}::{name}") };
+        }
+        for rest in line.split("Reason::").skip(1) {
+            let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+            if let Some(reason) = variants.get(&name) {
+                found.entry(reason.check().as_str()).or_default().insert(function.clone());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_index_of_the_checks_names_where_each_is() {
+    let overview = include_str!("../mod.rs");
+    let mut found = BTreeMap::new();
+    for (module, source) in [
+        ("", overview),
+        ("identity", include_str!("../identity.rs")),
+        ("outcome", include_str!("../outcome.rs")),
+        ("lianyungang", include_str!("../lianyungang.rs")),
+        ("horgos", include_str!("../horgos.rs")),
+        ("nanning", include_str!("../nanning.rs")),
+    ] {
+        finders(module, source, &mut found);
+    }
+    let index: BTreeMap<&str, BTreeSet<String>> = overview
+        .lines()
+        .filter(|l| l.starts_with("//! | C"))
+        .map(|l| cells(l.trim_start_matches("//! ")))
+        .map(|row| (row[0], row[2].split('`').skip(1).step_by(2).map(str::to_owned).collect()))
+        .collect();
+    found.remove("SYS");
+    assert_eq!(found, index);
+}
