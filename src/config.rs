@@ -25,6 +25,8 @@ pub struct Config {
     pub recognise: RecogniseConfig,
     /// Cameras this process plays, by lane.
     pub camera: Vec<CameraConfig>,
+    /// Who is told of alerts.
+    pub webhook: Vec<WebhookConfig>,
 }
 
 /// `[site]`
@@ -51,6 +53,10 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Largest frame taken, bytes; at most what a topic message may hold.
     pub frame_bytes_max: usize,
+    /// Certificate with those it rests on, PEM; empty: HTTP in clear.
+    pub tls_certificate: PathBuf,
+    /// Its private key, PEM.
+    pub tls_key: PathBuf,
 }
 
 /// `[sql]`
@@ -98,6 +104,19 @@ pub struct CameraConfig {
     pub frames_per_s_max: f64,
 }
 
+/// `[[webhook]]`
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// Where alerts are posted, `http://…`; elsewhere than on this machine through a relay with TLS.
+    pub url: String,
+    /// File with the secret the posts are signed with.
+    pub secret_file: PathBuf,
+    /// Only these codes, like `WATCH_LIST`; empty: all.
+    #[serde(default)]
+    pub codes: Vec<String>,
+}
+
 fn rate_default() -> f64 {
     5.0
 }
@@ -116,7 +135,12 @@ impl Default for DataConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), frame_bytes_max: 1_000_000 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            frame_bytes_max: 1_000_000,
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+        }
     }
 }
 
@@ -196,6 +220,14 @@ impl Config {
         }
         if self.site.id.is_empty() || self.site.id.len() > 64 {
             bail!("site.id: give the site a name of 1 to 64 characters");
+        }
+        if self.http.tls_certificate.as_os_str().is_empty() != self.http.tls_key.as_os_str().is_empty() {
+            bail!("http.tls_certificate and http.tls_key go together: give both, or neither for HTTP in clear");
+        }
+        for hook in &self.webhook {
+            if !hook.url.starts_with("http://") {
+                bail!("webhook.url = {:?}: it begins with http://", hook.url);
+            }
         }
         for camera in &self.camera {
             if !(camera.frames_per_s_max > 0.0 && camera.frames_per_s_max <= 60.0) {

@@ -14,7 +14,7 @@ use portgate_analytics::{Analytics, AnalyticsConfig};
 use portgate_dashboards::accounts::Accounts;
 use portgate_dashboards::evidence::{EvidenceStore, NoEvidence};
 use portgate_dashboards::registry::RegistryReader;
-use portgate_dashboards::{Parts, ReadyCheck, Serve, ServeConfig, SqlRunner};
+use portgate_dashboards::{room, Parts, ReadyCheck, Serve, ServeConfig, SqlRunner, TlsFiles, WebhookConfig};
 use portgate_engine::barrier::{self, BarrierOptions, SimulatedBarrier};
 use portgate_engine::{Engine, EngineError, EngineOptions, RecentFrames, SystemClock, ANSWERS};
 use portgate_ingest::camera::{opener_for, run_camera, CameraConfig};
@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli::Role;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::{adapters, control, observe};
 
 /// Answers to people are of use for minutes.
@@ -187,8 +187,9 @@ async fn run(start: Start) -> Result<u8> {
             ready_checks: ready,
             edge,
         };
-        let serve = Serve::new(ServeConfig { listen: config.http.listen, demo, ..ServeConfig::default() }, parts).await?;
-        addresses.push(format!("control room  http://{}", serve.addr()));
+        let serve = Serve::new(serve_config(config, demo)?, parts).await?;
+        let scheme = if config.http.tls_certificate.as_os_str().is_empty() { "http" } else { "https" };
+        addresses.push(format!("control room  {scheme}://{}", serve.addr()));
         let stop = stopped(stops.incoming.subscribe());
         incoming.spawn(async move {
             if let Err(error) = serve.run(stop).await {
@@ -304,10 +305,24 @@ async fn open_log(loaded: &Loaded) -> Result<(Arc<dyn Log>, Option<Arc<EmbeddedL
 /// The topics of the gate. One site a gate: one partition keeps its order.
 pub fn topic_specs() -> Vec<TopicSpec> {
     let mut specs = topics::default_specs(1, LANE_PARTITIONS);
+    specs.push(room::topic_spec());
     if !specs.iter().any(|s| s.name == ANSWERS) {
         specs.push(TopicSpec { retention_ms: Some(ANSWERS_KEPT_MS), ..TopicSpec::new(ANSWERS, 1) });
     }
     specs
+}
+
+/// The HTTP side as configured.
+fn serve_config(config: &Config, demo: bool) -> Result<ServeConfig> {
+    let (certificate, key) = (config.http.tls_certificate.clone(), config.http.tls_key.clone());
+    let tls = (!certificate.as_os_str().is_empty()).then_some(TlsFiles { certificate, key });
+    let mut webhooks = Vec::new();
+    for hook in &config.webhook {
+        let path = hook.secret_file.display();
+        let secret = std::fs::read_to_string(&hook.secret_file).with_context(|| format!("webhook.secret_file {path} cannot be read"))?;
+        webhooks.push(WebhookConfig { url: hook.url.clone(), secret: secret.trim().to_owned(), codes: hook.codes.clone() });
+    }
+    Ok(ServeConfig { listen: config.http.listen, demo, tls, webhooks, ..ServeConfig::default() })
 }
 
 /// `shared`: other nodes may have had the site meanwhile.

@@ -1,7 +1,7 @@
 //! Who may call what: the table role × action, the table route → action, and the layer that
 //! holds every call against both. A route without a line in the table is closed to everybody.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::error::ApiError;
 use crate::sessions;
 use crate::state::AppState;
 use crate::telemetry;
+use crate::tls::Peer;
 
 /// Header a page sends with every write: no other site can make a browser send it.
 pub const CSRF_HEADER: &str = "x-portgate";
@@ -43,6 +44,18 @@ pub enum Action {
     WriteRegistry,
     /// Ask questions in SQL.
     Sql,
+    /// Search, and open case files; on record with its purpose.
+    Search,
+    /// Fetch corrected reads with their pictures.
+    Samples,
+    /// See the watch-list.
+    SeeWatch,
+    /// Change the watch-list.
+    Watch,
+    /// See and sign the hand-over of single cards.
+    HandOver,
+    /// See the audit.
+    Audit,
     /// Make and remove accounts.
     ManageAccounts,
     /// Read the metrics from elsewhere than this machine.
@@ -51,7 +64,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::Self_,
         Self::SeeLanes,
         Self::SeeDecisions,
@@ -62,6 +75,12 @@ impl Action {
         Self::ReadRegistry,
         Self::WriteRegistry,
         Self::Sql,
+        Self::Search,
+        Self::Samples,
+        Self::SeeWatch,
+        Self::Watch,
+        Self::HandOver,
+        Self::Audit,
         Self::ManageAccounts,
         Self::ReadMetrics,
     ];
@@ -81,6 +100,12 @@ pub fn may(role: Role, action: Action) -> bool {
         A::ReadRegistry => !matches!(role, R::Analyst | R::Device),
         A::WriteRegistry => matches!(role, R::Registrar | R::Administrator | R::Supervisor | R::Security),
         A::Sql => matches!(role, R::Analyst | R::Security | R::Administrator),
+        A::Search => matches!(role, R::Guard | R::Supervisor | R::Security | R::Customs),
+        A::Samples => matches!(role, R::Supervisor | R::Security),
+        A::SeeWatch => matches!(role, R::Guard | R::Supervisor | R::Security | R::Customs | R::Administrator),
+        A::Watch => matches!(role, R::Supervisor | R::Security),
+        A::HandOver => matches!(role, R::Supervisor | R::Registrar),
+        A::Audit => matches!(role, R::Security | R::Administrator),
         A::ManageAccounts => role == R::Administrator,
         A::ReadMetrics => matches!(role, R::Administrator | R::Analyst),
     }
@@ -136,17 +161,30 @@ pub fn access(method: &Method, route: &str) -> Option<Access> {
     let write = matches!(*method, Method::PUT | Method::DELETE);
     Some(match route {
         "/healthz" | "/readyz" | "/openapi.json" if read => Open,
-        "/" | "/favicon.svg" | "/assets/{*path}" if read => Open,
+        "/" | "/favicon.svg" | "/assets/{*path}" | "/display/{lane}" if read => Open,
         "/metrics" if read => OpenOnLoopback(Action::ReadMetrics),
         "/v1/session" if post => Open,
         "/v1/session" => Needs(Action::Self_),
-        "/v1/lanes" if read => Needs(Action::SeeLanes),
+        "/v1/lanes" | "/v1/lanes/{lane}/display" if read => Needs(Action::SeeLanes),
+        "/v1/congestion" if read => Needs(Action::SeeDecisions),
         "/v1/lanes/{lane}/frame" if read => Needs(Action::SeeFrames),
         "/v1/lanes/{lane}/frames" if post => Needs(Action::PostFrames),
         "/v1/lanes/{lane}/reads" if post => Needs(Action::PostReads),
-        "/v1/decisions" | "/v1/decisions/{id}" | "/v1/alerts" | "/v1/events" if read => Needs(Action::SeeDecisions),
+        "/v1/decisions" | "/v1/decisions/{id}" | "/v1/alerts" | "/v1/events" | "/v1/asks" if read => Needs(Action::SeeDecisions),
         "/v1/decisions/{id}/frame" if read => Needs(Action::SeeFrames),
         "/v1/decisions/{id}/release" | "/v1/decisions/{id}/refuse" | "/v1/decisions/{id}/correct" if post => Needs(Action::Speak),
+        "/v1/decisions/{id}/ask" | "/v1/asks/{id}/settle" if post => Needs(Action::Speak),
+        "/v1/decisions/{id}/facts" if read => Needs(Action::ReadRegistry),
+        "/v1/search" | "/v1/case" if post => Needs(Action::Search),
+        "/v1/samples" if post => Needs(Action::Samples),
+        "/v1/audit" if read => Needs(Action::Audit),
+        "/v1/watch" if read => Needs(Action::SeeWatch),
+        "/v1/watch/{id}" if write => Needs(Action::Watch),
+        "/v1/handovers" if read => Needs(Action::HandOver),
+        "/v1/handovers/{day}/sign" if post => Needs(Action::HandOver),
+        "/v1/questions" if read => Needs(Action::Sql),
+        "/v1/questions/{name}" if write => Needs(Action::Sql),
+        "/v1/registry/import" if post => Needs(Action::WriteRegistry),
         "/v1/registry/{kind}" if read => Needs(Action::ReadRegistry),
         "/v1/registry/{kind}/{id}" if read => Needs(Action::ReadRegistry),
         "/v1/registry/{kind}/{id}" if write => Needs(Action::WriteRegistry),
@@ -172,16 +210,24 @@ pub async fn guard(State(state): State<Arc<AppState>>, mut request: Request, nex
 }
 
 fn admit(state: &AppState, request: &mut Request, method: &Method, route: &str) -> Result<(), ApiError> {
-    let loopback =
-        request.extensions().get::<ConnectInfo<SocketAddr>>().is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| peer.ip().to_canonical());
+    let loopback = peer.is_some_and(|ip| ip.is_loopback());
     let access = access(method, route);
     let action = match access {
-        Some(Access::Open) => return Ok(()),
+        Some(Access::Open) => return pace(state, method, None, &Caller::Unknown(peer)),
         Some(Access::OpenOnLoopback(_)) if loopback => return Ok(()),
         Some(Access::OpenOnLoopback(action) | Access::Needs(action)) => Some(action),
         None => None,
     };
-    let (principal, by_cookie) = identify(state, request.headers())?;
+    // Whoever guesses tokens is slowed down like everybody unknown.
+    let (principal, by_cookie) = match identify(state, request.headers()) {
+        Ok(known) => known,
+        Err(unknown) => {
+            pace(state, method, action, &Caller::Unknown(peer))?;
+            return Err(unknown);
+        }
+    };
+    pace(state, method, action, &Caller::Known(&principal.name))?;
     if by_cookie && !method.is_safe() && !request.headers().contains_key(CSRF_HEADER) {
         return Err(ApiError::forbidden(format!("a write with a session needs the header {CSRF_HEADER}")));
     }
@@ -194,6 +240,28 @@ fn admit(state: &AppState, request: &mut Request, method: &Method, route: &str) 
     }
     request.extensions_mut().insert(principal);
     Ok(())
+}
+
+enum Caller<'a> {
+    Known(&'a str),
+    Unknown(Option<IpAddr>),
+}
+
+/// Slows down who calls too fast.
+fn pace(state: &AppState, method: &Method, action: Option<Action>, caller: &Caller) -> Result<(), ApiError> {
+    if matches!(action, Some(Action::PostFrames | Action::PostReads)) {
+        return Ok(());
+    }
+    let (rate, kind) = if method.is_safe() { (&state.limits.read, "read") } else { (&state.limits.write, "write") };
+    let key = match caller {
+        Caller::Known(name) => format!("account {name}"),
+        Caller::Unknown(Some(ip)) => format!("address {ip}"),
+        Caller::Unknown(None) => "address unknown".to_owned(),
+    };
+    rate.take(&key, Instant::now()).map_err(|wait_s| {
+        metrics::counter!(telemetry::LIMITED_TOTAL, "kind" => kind).increment(1);
+        ApiError::too_many("too many calls; wait before the next one", wait_s)
+    })
 }
 
 /// The principal of a bearer token or session cookie, and whether it was the cookie.
@@ -227,7 +295,7 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Adds what a browser needs to be told on every answer.
-pub async fn security_headers(request: Request, next: Next) -> Response {
+pub async fn security_headers(State(tls): State<bool>, request: Request, next: Next) -> Response {
     const POLICY: &str =
         "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     let cacheable = request.uri().path().starts_with("/assets/");
@@ -238,9 +306,15 @@ pub async fn security_headers(request: Request, next: Next) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
+        (header::HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=(), usb=()"),
+        (header::HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    if tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, header::HeaderValue::from_static("max-age=31536000"));
     }
     if !cacheable && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

@@ -17,7 +17,9 @@ use serde_json::{json, Value};
 use crate::answers::Answers;
 use crate::evidence::Frame;
 use crate::hub::Hub;
+use crate::room::{Room, Seen};
 use crate::telemetry;
+use crate::webhook::Webhooks;
 use crate::views::{decision_view, encode_path, mask, passage_view, AlertView, DecisionState, FrameView, LaneView};
 
 /// Decisions kept in memory.
@@ -28,6 +30,8 @@ const VERSIONS_MAX: usize = 64;
 const ALERTS_MAX: usize = 200;
 /// Lanes shown; a stream that invents lanes can't fill the memory.
 const LANES_MAX: usize = 1024;
+/// Switchings of peak pass mode kept.
+const PEAK_LOG_MAX: usize = 200;
 
 #[derive(Default)]
 struct Lane {
@@ -121,8 +125,11 @@ pub struct Board {
     book: RwLock<Book>,
     alerts: RwLock<VecDeque<AlertView>>,
     heads: DashMap<String, u64>,
+    peaks: RwLock<VecDeque<Value>>,
     hub: Arc<Hub>,
     answers: Arc<Answers>,
+    room: Arc<Room>,
+    webhooks: Webhooks,
 }
 
 /// Names and places from the registry.
@@ -137,16 +144,20 @@ fn text(value: &Value, field: &str) -> Option<String> {
 }
 
 impl Board {
-    /// An empty board that tells `hub` what changes and hands answers to `answers`.
-    pub fn new(hub: Arc<Hub>, answers: Arc<Answers>) -> Self {
+    /// An empty board that tells `hub` what changes, hands answers to `answers`, looks out for whom
+    /// the watch-list of `room` names, and has alerts posted by `webhooks`.
+    pub fn new(hub: Arc<Hub>, answers: Arc<Answers>, room: Arc<Room>, webhooks: Webhooks) -> Self {
         Self {
             lanes: DashMap::new(),
             places: RwLock::default(),
             book: RwLock::default(),
             alerts: RwLock::default(),
             heads: DashMap::new(),
+            peaks: RwLock::default(),
             hub,
             answers,
+            room,
+            webhooks,
         }
     }
 
@@ -214,13 +225,30 @@ impl Board {
                     }
                 });
                 self.tell("decision", &site, seq, &view);
+                self.look_out(&site, seq, &decision);
             }
             JournalEvent::Passage { passage } => self.passage(&site, seq, passage, touched),
-            JournalEvent::Violation { violation } => self.alert(&site, seq, violation_alert(violation)),
+            // Later versions are words on it: nothing new has happened at the lane.
+            JournalEvent::Violation { violation } if violation.status != "SUSPECTED" => {}
+            // A word on it is a new version and no new alarm.
+            JournalEvent::Violation { violation } => {
+                self.tell("violation", &site, seq, &json!(violation));
+                if violation.version == 1 {
+                    self.alert(&site, seq, violation_alert(violation));
+                }
+            }
+            JournalEvent::Registry { kind, id, value, .. } if kind == Kind::PeakMode.as_str() => {
+                let mut peaks = self.peaks.write();
+                peaks.push_back(json!({"at": at, "checkpoint": id, "value": value}));
+                if peaks.len() > PEAK_LOG_MAX {
+                    peaks.pop_front();
+                }
+            }
             JournalEvent::Answered { answer } => self.answers.arrived(&answer),
             JournalEvent::Timer { .. }
             | JournalEvent::Registry { .. }
             | JournalEvent::Policy { .. }
+            | JournalEvent::Degraded { .. }
             | JournalEvent::Command { .. }
             | JournalEvent::Used { .. }
             | JournalEvent::Dropped { .. } => {}
@@ -255,7 +283,7 @@ impl Board {
         if let Some((code, level)) = code {
             let id = format!("{code}-{site}-{seq}");
             let alert =
-                AlertView { id, at, code: code.into(), level, lane: read.lane.clone(), checkpoint: None, decision_id: None, plate: None };
+                AlertView { id, at, code: code.into(), level, lane: read.lane.clone(), checkpoint: None, decision_id: None, plate: None, note: None };
             self.alert(site, seq, alert);
         }
     }
@@ -273,6 +301,7 @@ impl Board {
                 checkpoint: Some(passage.checkpoint.clone()),
                 decision_id: passage.decision_id.clone(),
                 plate: passage.plate.clone(),
+                note: None,
             };
             self.alert(site, seq, alert);
         }
@@ -329,6 +358,9 @@ impl Board {
 
     fn alert(&self, site: &str, seq: u64, alert: AlertView) {
         let view = json!(alert);
+        if self.hub.is_live() {
+            self.webhooks.alert(&alert.id, &alert.code, &view.to_string());
+        }
         let mut alerts = self.alerts.write();
         alerts.push_back(alert);
         if alerts.len() > ALERTS_MAX {
@@ -336,6 +368,37 @@ impl Board {
         }
         drop(alerts);
         self.tell("alert", site, seq, &view);
+    }
+
+    /// Whoever the watch-list names has come: once per decision and entry.
+    fn look_out(&self, site: &str, seq: u64, d: &Decision) {
+        let read = d.plate_read.as_ref().map(|r| r.text.as_str());
+        let seen = Seen {
+            plate: d.plate.as_deref(),
+            read: read.filter(|r| Some(*r) != d.plate.as_deref()),
+            card: d.card.as_deref(),
+            lane: &d.lane,
+            checkpoint: &d.checkpoint,
+            at: d.arrived_at,
+        };
+        for watched in self.room.watched(&seen) {
+            let id = format!("WATCH-{}-{}", d.id, watched.id);
+            if self.alerts.read().iter().any(|a| a.id == id) {
+                continue;
+            }
+            let alert = AlertView {
+                id,
+                at: d.decided_at,
+                code: "WATCH_LIST".into(),
+                level: watched.entry.level.as_str(),
+                lane: d.lane.clone(),
+                checkpoint: Some(d.checkpoint.clone()),
+                decision_id: Some(d.id.clone()),
+                plate: d.plate.clone(),
+                note: Some(watched.entry.why),
+            };
+            self.alert(site, seq, alert);
+        }
     }
 
     fn tell(&self, kind: &'static str, site: &str, seq: u64, view: &Value) {
@@ -400,6 +463,24 @@ impl Board {
         }
     }
 
+    /// Puts the state of every lane into the metrics.
+    pub fn measure(&self, now: Instant) {
+        #[allow(clippy::cast_precision_loss)] // seconds, far below 2^52
+        let seconds = |since: Instant| now.millis_since(since).max(0) as f64 / 1000.0;
+        for lane in &self.lanes {
+            let (id, view) = (lane.key().clone(), &lane.view);
+            let standing = view.approach_id.as_ref().and(view.arrived_at);
+            let held = standing.is_some() && view.decision.as_ref().and_then(|d| d.get("state")).is_some_and(|s| s == "held");
+            metrics::gauge!(telemetry::LANE_WAITING, "lane" => id.clone()).set(standing.map_or(0.0, seconds));
+            metrics::gauge!(telemetry::LANE_HELD, "lane" => id.clone()).set(if held { 1.0 } else { 0.0 });
+            metrics::gauge!(telemetry::LANE_QUEUE, "lane" => id.clone()).set(view.queue.map_or(0.0, f64::from));
+            let taken = view.frame.as_ref().and_then(|f| f.captured_at.as_deref()?.parse::<Instant>().ok());
+            if let Some(taken) = taken {
+                metrics::gauge!(telemetry::LANE_PICTURE_AGE, "lane" => id).set(seconds(taken));
+            }
+        }
+    }
+
     /// One lane as it is shown.
     pub fn lane(&self, lane: &str) -> Option<Value> {
         let mut view = self.lanes.get(lane)?.view.clone();
@@ -438,6 +519,11 @@ impl Board {
         (found, book.forgotten)
     }
 
+    /// When peak pass mode was switched, the latest first, as far as the board reaches back.
+    pub fn peak_log(&self) -> Vec<Value> {
+        self.peaks.read().iter().rev().cloned().collect()
+    }
+
     /// The latest alerts, the latest first.
     pub fn alerts(&self, limit: usize) -> Vec<AlertView> {
         self.alerts.read().iter().rev().take(limit).cloned().collect()
@@ -465,5 +551,6 @@ fn violation_alert(v: Violation) -> AlertView {
         checkpoint: Some(v.checkpoint),
         decision_id: v.decision_id,
         plate: v.plate,
+        note: None,
     }
 }

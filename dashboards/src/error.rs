@@ -25,6 +25,14 @@ pub enum ServeError {
     /// A demonstration must not be reachable from outside.
     #[error("--demo listens on loopback only, not on {0}; its credentials lie in a file")]
     DemoNotLoopback(SocketAddr),
+    /// The certificate or its key can't be used.
+    #[error("{path}: {why}; give PEM files in `http.tls_certificate` and `http.tls_key`")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The connection loop broke down.
     #[error("the HTTP server stopped: {0}")]
     Http(std::io::Error),

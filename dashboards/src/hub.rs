@@ -72,6 +72,11 @@ impl Hub {
         self.live.store(true, Ordering::Release);
     }
 
+    /// Whether listeners are told already.
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
     /// The journal of the site is known from after this place on (called before its first event).
     pub fn begins(&self, site: &str, after: u64) {
         let mut ring = self.ring.lock();

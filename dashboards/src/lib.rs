@@ -1,7 +1,7 @@
 //! The control room's server: HTTP, live events, accounts, the embedded web application.
 //!
 //! It needs nothing but the log: it follows `portgate.journal`, `portgate.registry`,
-//! `portgate.frames` and `portgate.answers`, and keeps a live board in memory. What people say is
+//! `portgate.frames`, `portgate.answers` and its own `portgate.room`, and keeps a live board in memory. What people say is
 //! appended to `portgate.reads` (words) or `portgate.registry` (records) under a request id; the
 //! site's owner commits it and answers under the same id.
 //!
@@ -16,13 +16,19 @@ pub mod error;
 pub mod evidence;
 mod follow;
 mod hub;
+pub mod import;
+mod limits;
 mod lockout;
 pub mod registry;
+pub mod room;
 pub mod sessions;
 pub mod state;
 pub mod telemetry;
+pub mod tls;
 pub mod views;
 mod web;
+pub mod webhook;
+pub mod wildcard;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -38,6 +44,7 @@ use portgate_core::journal::JournalEntry;
 use portgate_log::{topics, Log, Record};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::ServerConfig;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +56,14 @@ pub use crate::error::ServeError;
 use crate::evidence::{EvidenceStore, Frame, FrameCache};
 use crate::follow::{follow, Following, Start};
 use crate::hub::Hub;
+use crate::limits::Limits;
 use crate::registry::{split_key, RegistryReader, TopicRegistry};
+use crate::room::{Room, RoomEntry};
 pub use crate::state::{AppState, ReadyCheck, SqlRunner, SqlTable};
+pub use crate::tls::TlsFiles;
+use crate::tls::{Peer, TlsListener};
+pub use crate::webhook::WebhookConfig;
+use crate::webhook::Webhooks;
 
 /// Journal lines read back at the start, per partition: what the board and the ring begin with.
 const JOURNAL_TAIL: u64 = 30_000;
@@ -58,6 +71,8 @@ const JOURNAL_TAIL: u64 = 30_000;
 const FRAMES_TAIL: u64 = 32;
 /// A lane's new picture is announced at most this often.
 const PICTURES_EVERY: Duration = Duration::from_millis(400);
+/// The metrics of the lanes are renewed this often.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
 /// After the stop, open calls may take this long.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -70,11 +85,21 @@ pub struct ServeConfig {
     pub demo: bool,
     /// How long a word or a registry write waits for the engine's answer.
     pub answer_wait: Duration,
+    /// Serve over TLS with this certificate; none: in clear.
+    pub tls: Option<TlsFiles>,
+    /// Who is told of alerts.
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 impl Default for ServeConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), demo: false, answer_wait: Duration::from_secs(10) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            demo: false,
+            answer_wait: Duration::from_secs(10),
+            tls: None,
+            webhooks: Vec::new(),
+        }
     }
 }
 
@@ -106,6 +131,7 @@ pub struct Serve {
     router: Router,
     state: Arc<AppState>,
     feeds: Feeds,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 struct Feeds {
@@ -114,11 +140,14 @@ struct Feeds {
     hub: Arc<Hub>,
     frames: Arc<FrameCache>,
     answers: Arc<Answers>,
+    room: Arc<Room>,
+    senders: Vec<webhook::Sender>,
     topic_registry: Option<Arc<TopicRegistry>>,
     journal: Arc<Following>,
     registry: Arc<Following>,
     pictures: Arc<Following>,
     replies: Arc<Following>,
+    entries: Arc<Following>,
 }
 
 impl Serve {
@@ -136,9 +165,10 @@ impl Serve {
             _ => ServeError::Listen { addr: config.listen, source },
         })?;
         let addr = listener.local_addr().map_err(|source| ServeError::Listen { addr: config.listen, source })?;
+        let tls = config.tls.as_ref().map(TlsFiles::read).transpose()?;
         let (state, feeds) = assemble(&config, &parts);
         let router = api::router(state.clone(), parts.edge);
-        Ok(Self { listener, addr, router, state, feeds })
+        Ok(Self { listener, addr, router, state, feeds, tls })
     }
 
     /// Where it listens.
@@ -153,9 +183,19 @@ impl Serve {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let stop = self.state.stop.clone();
         let mut feeds = self.feeds.start(&stop);
-        let make = self.router.into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(self.listener, make).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let server = tokio::spawn(async move { server.await });
+        let make = self.router.into_make_service_with_connect_info::<Peer>();
+        let stopped = stop.clone().cancelled_owned();
+        let server = match self.tls {
+            None => {
+                let server = axum::serve(self.listener, make).with_graceful_shutdown(stopped);
+                tokio::spawn(async move { server.await })
+            }
+            Some(tls) => {
+                let listener = TlsListener::new(self.listener, self.addr, tls);
+                let server = axum::serve(listener, make).with_graceful_shutdown(stopped);
+                tokio::spawn(async move { server.await })
+            }
+        };
         let lingered = {
             let stop = stop.clone();
             async move {
@@ -181,7 +221,9 @@ impl Serve {
 fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
     let hub = Arc::new(Hub::default());
     let answers = Arc::new(Answers::default());
-    let board = Arc::new(Board::new(hub.clone(), answers.clone()));
+    let room = Arc::new(Room::default());
+    let (webhooks, senders) = Webhooks::new(&config.webhooks);
+    let board = Arc::new(Board::new(hub.clone(), answers.clone(), room.clone(), webhooks));
     let frames = Arc::new(FrameCache::default());
     let topic_registry = parts.registry.is_none().then(|| Arc::new(TopicRegistry::default()));
     let registry: Arc<dyn RegistryReader> = match (&parts.registry, &topic_registry) {
@@ -195,13 +237,17 @@ fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
         hub: hub.clone(),
         frames: frames.clone(),
         answers: answers.clone(),
+        room: room.clone(),
+        senders,
         topic_registry,
         journal: Following::new(topics::JOURNAL),
         registry: Following::new(topics::REGISTRY),
         pictures: Following::new(topics::FRAMES),
         replies: Following::new(answers::TOPIC),
+        entries: Following::new(room::TOPIC),
     };
-    let following = vec![feeds.journal.clone(), feeds.registry.clone(), feeds.pictures.clone(), feeds.replies.clone()];
+    let following =
+        vec![feeds.journal.clone(), feeds.registry.clone(), feeds.pictures.clone(), feeds.replies.clone(), feeds.entries.clone()];
     let state = AppState {
         log: parts.log.clone(),
         accounts: parts.accounts.clone(),
@@ -211,6 +257,8 @@ fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
         hub,
         answers,
         registry,
+        room,
+        limits: Limits::default(),
         evidence: parts.evidence.clone(),
         sql: parts.sql.clone(),
         metrics_render: parts.metrics_render.clone(),
@@ -221,12 +269,13 @@ fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
         listeners: Arc::new(Semaphore::new(512)),
         stop: CancellationToken::new(),
         demo: config.demo,
+        tls: config.tls.is_some(),
     };
     (Arc::new(state), feeds)
 }
 
 impl Feeds {
-    fn start(self, stop: &CancellationToken) -> JoinSet<()> {
+    fn start(mut self, stop: &CancellationToken) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let nothing: Arc<dyn Fn() + Send + Sync> = Arc::new(|| ());
         let follow_on = |following: &Arc<Following>, start, apply, caught_up| {
@@ -246,7 +295,39 @@ impl Feeds {
                 }
             }
         });
-        tasks.spawn(follow_on(&self.journal, Start::Tail(JOURNAL_TAIL), journal, live));
+        // The room is known before the journal is read: a watch-list entry of yesterday speaks of what
+        // came since.
+        let known = CancellationToken::new();
+        let (room, answers, hub) = (self.room.clone(), self.answers.clone(), self.hub.clone());
+        let entries: Arc<dyn Fn(Vec<Record>) + Send + Sync> = Arc::new(move |records| {
+            for record in &records {
+                let Some((entry, bytes)) = read_json::<RoomEntry>(record).zip(record.value.as_ref()) else { continue };
+                let id = entry.id.clone();
+                let applied = room.apply(entry, bytes);
+                if let Some(ask) = applied.ask {
+                    let view = serde_json::json!(ask);
+                    hub.state("ask", view.to_string(), Some(views::mask(&view).to_string()));
+                }
+                let message = applied.message.map(str::to_owned);
+                answers.arrived(&Answer { request_id: id.clone(), outcome: applied.outcome, subject: id, version: 1, message });
+            }
+        });
+        let begin: Arc<dyn Fn() + Send + Sync> = {
+            let known = known.clone();
+            Arc::new(move || known.cancel())
+        };
+        tasks.spawn(follow_on(&self.entries, Start::Earliest, entries, begin));
+        let following = follow_on(&self.journal, Start::Tail(JOURNAL_TAIL), journal, live);
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = known.cancelled() => following.await,
+                () = stopped.cancelled() => (),
+            }
+        });
+        for sender in std::mem::take(&mut self.senders) {
+            tasks.spawn(sender.run(stop.clone()));
+        }
 
         let (board, own) = (self.board.clone(), self.topic_registry.clone());
         let registry: Arc<dyn Fn(Vec<Record>) + Send + Sync> = Arc::new(move |records| {
@@ -285,6 +366,18 @@ impl Feeds {
             }
         });
         tasks.spawn(follow_on(&self.pictures, Start::Tail(FRAMES_TAIL), pictures, nothing));
+
+        let (board, stopped) = (self.board.clone(), stop.clone());
+        tasks.spawn(async move {
+            let measure = async {
+                let mut tick = tokio::time::interval(MEASURED_EVERY);
+                loop {
+                    tick.tick().await;
+                    board.measure(state::now());
+                }
+            };
+            stopped.run_until_cancelled(measure).await;
+        });
 
         let (board, stop) = (self.board.clone(), stop.clone());
         tasks.spawn(async move {

@@ -19,7 +19,9 @@ use crate::board::Board;
 use crate::evidence::{EvidenceStore, FrameCache};
 use crate::follow::Following;
 use crate::hub::Hub;
+use crate::limits::Limits;
 use crate::registry::RegistryReader;
+use crate::room::Room;
 use crate::sessions::Sessions;
 
 /// The result of a query.
@@ -56,6 +58,8 @@ pub struct AppState {
     pub(crate) hub: Arc<Hub>,
     pub(crate) answers: Arc<Answers>,
     pub(crate) registry: Arc<dyn RegistryReader>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) limits: Limits,
     pub(crate) evidence: Arc<dyn EvidenceStore>,
     pub(crate) sql: Option<Arc<dyn SqlRunner>>,
     pub(crate) metrics_render: Arc<dyn Fn() -> String + Send + Sync>,
@@ -69,6 +73,8 @@ pub struct AppState {
     pub(crate) listeners: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
     pub(crate) demo: bool,
+    /// Served over TLS: cookies are for it alone.
+    pub(crate) tls: bool,
 }
 
 /// The gate's time.

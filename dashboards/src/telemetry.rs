@@ -23,6 +23,25 @@ pub const UNREADABLE_TOTAL: &str = "portgate_serve_unreadable_messages_total";
 /// Followed topics: 1 while the last read went well, else 0, by `topic`.
 pub const FOLLOWING: &str = "portgate_serve_following";
 
+/// Alerts for webhooks, by `outcome` (`delivered`, `retried`, `given_up`, `dropped`).
+pub const WEBHOOK_TOTAL: &str = "portgate_serve_webhook_total";
+/// Calls refused because their caller was too fast, by `kind` (`read`, `write`).
+pub const LIMITED_TOTAL: &str = "portgate_serve_limited_total";
+
+/// Vehicles waiting in a lane, as it last said, by `lane`.
+pub const LANE_QUEUE: &str = "portgate_serve_lane_queue_vehicles";
+/// How long the vehicle at a lane has stood there, seconds; 0: nobody stands there. By `lane`.
+pub const LANE_WAITING: &str = "portgate_serve_lane_waiting_seconds";
+/// 1 while a vehicle at a lane waits for a person, by `lane`.
+pub const LANE_HELD: &str = "portgate_serve_lane_held";
+/// Age of the last picture of a lane that ever had one, seconds, by `lane`.
+pub const LANE_PICTURE_AGE: &str = "portgate_serve_lane_picture_age_seconds";
+
+/// One alert on its way to a webhook.
+pub(crate) fn webhook(outcome: &'static str) {
+    metrics::counter!(WEBHOOK_TOTAL, "outcome" => outcome).increment(1);
+}
+
 /// One request answered.
 pub(crate) fn request(route: &str, method: &str, status: u16, took: Duration) {
     let (route, method) = (route.to_owned(), method.to_owned());

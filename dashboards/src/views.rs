@@ -103,7 +103,7 @@ pub struct AlertView {
     pub id: String,
     /// When.
     pub at: Instant,
-    /// Code: a violation's, or `BARRIER_FAULT`, `COMMAND_EXPIRED`, `UNAUTHORISED_PASSAGE`.
+    /// Code: a violation's, or `BARRIER_FAULT`, `COMMAND_EXPIRED`, `UNAUTHORISED_PASSAGE`, `WATCH_LIST`.
     pub code: String,
     /// `warning` or `critical`.
     pub level: &'static str,
@@ -115,6 +115,8 @@ pub struct AlertView {
     pub decision_id: Option<String>,
     /// Plate.
     pub plate: Option<String>,
+    /// What to do, where a person wrote it: of a watch-list entry.
+    pub note: Option<String>,
 }
 
 fn object(value: impl Serialize) -> Map<String, Value> {

@@ -14,6 +14,11 @@ pub async fn index() -> Response {
     file("index.html", "no-cache")
 }
 
+/// `/display/{lane}`: the driver's display; what it shows needs an account.
+pub async fn display() -> Response {
+    file("display.html", "no-cache")
+}
+
 /// `/favicon.svg`
 pub async fn favicon() -> Response {
     file("favicon.svg", "max-age=86400")

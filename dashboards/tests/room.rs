@@ -32,7 +32,8 @@ fn routes() -> Vec<(String, String)> {
 /// A real address for a route.
 fn address(route: &str) -> String {
     let filled = route.replace("{lane}", LANE).replace("{kind}", "vehicle").replace("{name}", "nobody");
-    filled.replace("/registry/vehicle/{id}", "/registry/vehicle/X1").replace("{id}", "D-none")
+    let filled = filled.replace("/registry/vehicle/{id}", "/registry/vehicle/X1").replace("{day}", "no-day");
+    filled.replace("{id}", "D-none")
 }
 
 /// A body that is understood but changes nothing.
@@ -41,6 +42,12 @@ fn body(route: &str) -> Option<Value> {
         "/v1/session" => Some(json!({"name": "nobody", "secret": "wrong"})),
         "/v1/sql" => Some(json!({"sql": "SELECT 1"})),
         "/v1/accounts/{name}" => Some(json!({"role": "no such role"})),
+        "/v1/watch/{id}" => Some(json!({"why": "", "level": "warning", "from": "2026-03-10T00:00:00+08:00", "to": "2026-03-11T00:00:00+08:00"})),
+        "/v1/questions/{name}" => Some(json!({"sql": ""})),
+        "/v1/search" | "/v1/case" | "/v1/samples" => Some(json!({"purpose": ""})),
+        r if r.ends_with("/ask") => Some(json!({"want": "inspection", "note": ""})),
+        r if r.ends_with("/settle") => Some(json!({"note": ""})),
+        r if r.ends_with("/sign") => Some(json!({"party": "PAMC", "counted": 0})),
         r if r.ends_with("/release") || r.ends_with("/refuse") || r.ends_with("/correct") => Some(json!({"reason": ""})),
         r if r.starts_with("/v1/registry") => Some(json!({"no_such_field": 1})),
         _ => None,

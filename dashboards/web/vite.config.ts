@@ -5,7 +5,26 @@ import { defineConfig } from 'vite'
 const gate = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.PORTGATE_URL ?? 'http://127.0.0.1:8080'
 
 export default defineConfig({
-  plugins: [vue()],
+  plugins: [
+    vue(),
+    {
+      // The gate serves the driver's display at /display/LANE.
+      name: 'display-address',
+      configureServer: (server) => {
+        server.middlewares.use((asked, _response, next) => {
+          const request = asked as { url?: string }
+          if (request.url?.startsWith('/display/')) request.url = '/display.html'
+          next()
+        })
+      },
+    },
+  ],
   server: { host: '127.0.0.1', proxy: { '/v1': gate } },
-  build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 900, reportCompressedSize: false },
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 900,
+    reportCompressedSize: false,
+    rolldownOptions: { input: ['index.html', 'display.html'] },
+  },
 })

@@ -16,7 +16,7 @@ use serde_json::{json, Value};
 use uuid::Uuid;
 
 use super::lanes::picture;
-use super::{Body, Params};
+use super::{asked, quoted, Body, Params};
 use crate::auth::sees_masked;
 use crate::board::Filter;
 use crate::error::ApiError;
@@ -103,9 +103,15 @@ pub async fn one(
 }
 
 /// `GET /v1/decisions/{id}/frame`: the evidence.
-pub async fn frame(State(state): State<Arc<AppState>>, Path(id): Path<String>) -> Result<Response, ApiError> {
-    let entry = state.board.decision(&id).ok_or_else(unknown)?;
-    let named = entry.versions.iter().rev().find_map(|d| d.evidence.as_ref().map(|e| (d.lane.clone(), e.frame_id.clone())));
+pub async fn frame(
+    State(state): State<Arc<AppState>>,
+    Extension(who): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let named = match state.board.decision(&id) {
+        Some(entry) => entry.versions.iter().rev().find_map(|d| d.evidence.as_ref().map(|e| (d.lane.clone(), e.frame_id.clone()))),
+        None => frame_on_record(&state, &who, &id).await?,
+    };
     let (lane, frame_id) = named.ok_or_else(|| ApiError::not_found("this decision rests on no picture"))?;
     let store = state.evidence.clone();
     let wanted = frame_id.clone();
@@ -114,13 +120,24 @@ pub async fn frame(State(state): State<Arc<AppState>>, Path(id): Path<String>) -
     picture(bytes.ok_or_else(|| ApiError::not_found("the picture is not held here any more"))?, true)
 }
 
+/// The picture of a decision older than the board.
+async fn frame_on_record(state: &AppState, who: &Principal, id: &str) -> Result<Option<(String, String)>, ApiError> {
+    if state.sql.is_none() {
+        return Err(unknown());
+    }
+    let rows = asked(state, who, &format!("SELECT lane, frame_id FROM decisions WHERE id = {}", quoted(id)), 1).await?;
+    let row = rows.first().ok_or_else(unknown)?;
+    let text = |field: &str| row.get(field).and_then(Value::as_str).map(str::to_owned);
+    Ok(text("lane").zip(text("frame_id")))
+}
+
 /// `GET /v1/alerts`: the latest first.
 pub async fn alerts(State(state): State<Arc<AppState>>, Extension(who): Extension<Principal>) -> Json<Value> {
     let alerts = json!(state.board.alerts(100));
     Json(json!({"alerts": if sees_masked(who.role) { mask(&alerts) } else { alerts }}))
 }
 
-fn unknown() -> ApiError {
+pub(super) fn unknown() -> ApiError {
     ApiError::not_found("there is no such decision among those the board holds")
 }
 
@@ -213,8 +230,13 @@ async fn speak(
 
 /// Appends; what the log says becomes an answer.
 pub(super) async fn append(state: &AppState, record: NewRecord) -> Result<(), ApiError> {
+    append_all(state, vec![record]).await
+}
+
+/// Appends several, in their order.
+pub(super) async fn append_all(state: &AppState, records: Vec<NewRecord>) -> Result<(), ApiError> {
     use portgate_log::LogError;
-    match state.log.append(record).await {
+    match state.log.append_batch(records).await {
         Ok(_) => Ok(()),
         Err(LogError::Busy { retry_after_ms }) => {
             Err(ApiError::too_many("the gate can't keep up; nothing was done", retry_after_ms.div_ceil(1000).max(1)))

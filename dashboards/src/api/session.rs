@@ -1,6 +1,5 @@
 //! Signing in and out of the page.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +17,7 @@ use crate::auth::{may, sees_masked, session_cookie, Action, CSRF_HEADER};
 use crate::error::ApiError;
 use crate::sessions::{COOKIE, SESSION_MAX};
 use crate::state::AppState;
+use crate::tls::Peer;
 
 /// Body of a sign-in.
 #[derive(Deserialize)]
@@ -36,6 +36,12 @@ fn about(principal: &Principal, demo: bool) -> Value {
         (Action::ReadRegistry, "read_registry"),
         (Action::WriteRegistry, "write_registry"),
         (Action::Sql, "sql"),
+        (Action::Search, "search"),
+        (Action::Samples, "samples"),
+        (Action::SeeWatch, "see_watch"),
+        (Action::Watch, "watch"),
+        (Action::HandOver, "hand_over"),
+        (Action::Audit, "audit"),
         (Action::ManageAccounts, "manage_accounts"),
     ]
     .into_iter()
@@ -48,7 +54,7 @@ fn about(principal: &Principal, demo: bool) -> Value {
 /// `POST /v1/session`: name and secret become a cookie no script can read.
 pub async fn sign_in(
     State(state): State<Arc<AppState>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     headers: HeaderMap,
     Body(body): Body<SignIn>,
 ) -> Result<Response, ApiError> {
@@ -73,7 +79,8 @@ pub async fn sign_in(
     })?;
     tracing::info!(account = %account, role = principal.role.as_str(), "signed in");
     let cookie = state.sessions.open(&principal.name, Instant::now())?;
-    let value = format!("{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}", SESSION_MAX.as_secs());
+    let secure = if state.tls { "; Secure" } else { "" };
+    let value = format!("{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{secure}", SESSION_MAX.as_secs());
     with_cookie(Json(about(&principal, state.demo)).into_response(), &value)
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use portgate_core::people::Principal;
 use portgate_dashboards::accounts::Accounts;
 use portgate_dashboards::evidence::EvidenceStore;
-use portgate_dashboards::{Parts, Serve, ServeConfig};
+use portgate_dashboards::{Parts, Serve, ServeConfig, SqlRunner, SqlTable};
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::Log;
 use serde_json::Value;
@@ -51,6 +51,17 @@ pub struct Room {
     engine: Option<JoinHandle<()>>,
 }
 
+/// Stands in for analytics: every answer tells the query it was asked; a day of hand-over has five cards.
+struct Echo;
+
+#[async_trait::async_trait]
+impl SqlRunner for Echo {
+    async fn query(&self, _who: &Principal, sql: &str, _rows_max: usize) -> Result<SqlTable, String> {
+        let columns = vec!["sql".to_owned(), "recovered".to_owned()];
+        Ok(SqlTable { columns, rows: vec![vec![Value::from(sql), Value::from(5)]], truncated: false })
+    }
+}
+
 /// What stands in for the ingest's routes: it says who it thinks is calling.
 fn edge() -> Router {
     let answer = |Extension(who): Extension<Principal>| async move { who.name };
@@ -73,20 +84,28 @@ impl Room {
         room
     }
 
+    pub fn config() -> ServeConfig {
+        ServeConfig { listen: ([127, 0, 0, 1], 0).into(), demo: true, answer_wait: Duration::from_secs(2), ..ServeConfig::default() }
+    }
+
     /// Starts the server (again) on the same log.
     pub async fn start(&mut self) {
+        self.start_with(Self::config()).await;
+        self.until("/readyz", None, |status, _| status == 200).await;
+    }
+
+    pub async fn start_with(&mut self, config: ServeConfig) {
         let (accounts, _) = Accounts::open(self.dir.path(), true).unwrap();
         let parts = Parts {
             log: self.log.clone(),
             accounts: Arc::new(accounts),
             registry: None,
             evidence: Arc::new(KeptEvidence),
-            sql: None,
+            sql: Some(Arc::new(Echo)),
             metrics_render: Arc::new(|| "portgate_test 1\n".to_owned()),
             ready_checks: BTreeMap::new(),
             edge: edge(),
         };
-        let config = ServeConfig { listen: ([127, 0, 0, 1], 0).into(), demo: true, answer_wait: Duration::from_secs(2) };
         let serve = Serve::new(config, parts).await.unwrap();
         self.addr = serve.addr();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -94,7 +113,6 @@ impl Room {
         self.served = Some(tokio::spawn(async move {
             serve.run(async { drop(stopped.await) }).await.unwrap();
         }));
-        self.until("/readyz", None, |status, _| status == 200).await;
     }
 
     pub async fn halt(&mut self) {
@@ -125,6 +143,20 @@ impl Room {
         headers: Vec<(&'static str, String)>,
         body: Option<Value>,
     ) -> (u16, Vec<(String, String)>, Vec<u8>) {
+        let mut headers = headers;
+        headers.push(("content-type", "application/json".to_owned()));
+        self.text(method, path, headers, &body.map(|b| b.to_string()).unwrap_or_default()).await
+    }
+
+    /// One call with a body of any kind.
+    pub async fn text(
+        &self,
+        method: &str,
+        path: &str,
+        headers: Vec<(&'static str, String)>,
+        body: &str,
+    ) -> (u16, Vec<(String, String)>, Vec<u8>) {
+        let body = body.to_owned();
         let (method, url) = (method.to_owned(), format!("http://{}{path}", self.addr));
         let call = move || {
             let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10)));
@@ -133,8 +165,7 @@ impl Room {
             for (name, value) in headers {
                 request = request.header(name, value);
             }
-            let body = body.map(|b| b.to_string()).unwrap_or_default();
-            let mut response = agent.run(request.header("content-type", "application/json").body(body).unwrap()).unwrap();
+            let mut response = agent.run(request.body(body).unwrap()).unwrap();
             let headers = response.headers().iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or("").to_owned())).collect();
             (response.status().as_u16(), headers, response.body_mut().read_to_vec().unwrap())
         };

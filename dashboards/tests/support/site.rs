@@ -22,6 +22,7 @@ pub const CHECKPOINT: &str = "JCZ-1";
 /// The topics of a small gate.
 pub async fn create_topics(log: &dyn Log) {
     let mut specs = topics::default_specs(1, 1);
+    specs.push(portgate_dashboards::room::topic_spec());
     if !specs.iter().any(|s| s.name == answers::TOPIC) {
         specs.push(TopicSpec::new(answers::TOPIC, 1));
     }
@@ -229,6 +230,8 @@ impl FakeSite {
             by: None,
             action: None,
             note: None,
+            shadow: None,
+            advisory: None,
         };
         let id = decision.id.clone();
         self.decide(decision).await;
@@ -255,6 +258,19 @@ impl FakeSite {
             plate: Some("苏G12345".into()),
             enterprise: None,
             raised_at: n,
+            version: 1,
+            profile: Some("LYG".into()),
+            bodies: Vec::new(),
+            passage_id: None,
+            found_by: None,
+            ground: None,
+            offence: None,
+            changed_at: None,
+            by: None,
+            act: None,
+            note: None,
+            evidence: Vec::new(),
+            sanctions: Vec::new(),
         };
         self.journal(JournalEvent::Violation { violation }).await;
     }

@@ -1,8 +1,10 @@
 // The words of the page, Chinese first.
 
+import { pageGroups, pageWords } from './pagewords'
 import { lang } from './prefs'
 
 const words = {
+  ...pageWords,
   brand: ['港区检查站', 'Port gate'],
   signIn: ['登录', 'Sign in'],
   signInHint: ['请使用检查站账号登录', 'Sign in with your checkpoint account'],
@@ -18,7 +20,7 @@ const words = {
   live: ['实时', 'Live'],
   connecting: ['连接中', 'Connecting'],
   reconnecting: ['连接中断 {n} 秒，画面可能已过时，正在重连', 'Disconnected for {n} s; what you see may be outdated. Reconnecting'],
-  caughtUp: ['已恢复连接，补上离线期间 {n} 条动态', 'Back online; {n} missed events caught up'],
+  caughtUp: ['已恢复连接，离线期间有 {n} 项动态', 'Back online; {n} things happened meanwhile'],
   reloaded: ['已恢复连接，并重新读取全部数据', 'Back online; everything was read anew'],
   langSwitch: ['English', '中文'],
   toLight: ['浅色', 'Light'],
@@ -93,12 +95,13 @@ const words = {
   src_qr: ['二维码', 'QR code'],
   confidence: ['可信度', 'Confidence'],
   more: ['另有 {n} 项', '{n} more'],
-  keysHelp: ['↑↓ 选择　R 放行　F 拒绝　C 更正　回车 详情', '↑↓ select   R release   F refuse   C correct   Enter details'],
+  keysHelp: ['↑↓ 选择　R 放行　F 拒绝　C 更正　I 查验　S 主管　回车 详情', '↑↓ select  R release  F refuse  C correct  I inspect  S supervisor  Enter details'],
   filterAll: ['全部', 'All'],
   barrier: ['栏杆', 'Barrier'],
 } as const
 
 const groups = {
+  ...pageGroups,
   role: {
     guard: ['值守人员', 'guard'],
     supervisor: ['检查站主管', 'supervisor'],
@@ -161,6 +164,10 @@ const groups = {
     BARRIER_FAULT: ['栏杆故障：请到现场查看', 'Barrier fault: look at it on site'],
     COMMAND_EXPIRED: ['抬杆指令过期未执行', 'An open command expired unexecuted'],
     UNAUTHORISED_PASSAGE: ['未经放行的通过', 'Passage without authorisation'],
+    WATCH_LIST: ['布控车辆到达', 'A watched vehicle has come'],
+    V_NO_SHOW_INSPECTION: ['未到查验区', 'Inspection not reached'],
+    V_ESCORT_SHORT: ['押运人数或费用不足', 'Escort short'],
+    V_ESCORT_RECORD_MISSING: ['缺押运记录', 'Escort record missing'],
     V_WRONG_LANE: ['走错通道', 'Wrong lane'],
     V_CARD_MISUSE: ['疑似卡证冒用', 'Card misuse suspected'],
     V_CLONE_PLATE_SUSPECTED: ['疑似套牌', 'Clone plate suspected'],
@@ -210,9 +217,18 @@ export function term(group: keyof typeof groups, code: string | null | undefined
   return pick(all[code]) ?? code
 }
 
+const quick = {
+  release: groups.quickRelease,
+  refuse: groups.quickRefuse,
+  inspection: groups.quickInspection,
+  supervisor: groups.quickSupervisor,
+  verify: groups.quickVerify,
+  dismiss: groups.quickDismiss,
+}
+
 /** The quick reasons offered, the default first. */
-export function quickReasons(action: 'release' | 'refuse'): string[] {
-  const group = action === 'release' ? groups.quickRelease : groups.quickRefuse
+export function quickReasons(action: keyof typeof quick): string[] {
+  const group: Record<string, readonly [string, string]> = quick[action]
   return Object.values(group).map((pair) => pick(pair) ?? '')
 }
 

@@ -4,7 +4,7 @@
 import { computed, reactive, ref } from 'vue'
 import { api, ApiError } from './api'
 import { gateTimeIs } from './time'
-import type { Account, Alert, Decision, Lane } from './types'
+import type { Account, Alert, Ask, Decision, Lane } from './types'
 
 const DECISIONS_SHOWN = 200
 const ALERTS_SHOWN = 50
@@ -16,17 +16,30 @@ export type Connection = 'connecting' | 'live' | 'lost'
 export const account = ref<Account | null>(null)
 export const connection = ref<Connection>('connecting')
 export const lostSince = ref<number | null>(null)
-export const backNote = ref<{ missed: number | null } | null>(null)
+/** What came while the page was away, the latest first; null events: not known any more, all was read anew. */
+export const backNote = ref<{ events: Missed[] | null } | null>(null)
 export const lanes = reactive(new Map<string, Lane>())
 export const decisions = reactive(new Map<string, Decision>())
 export const alerts = ref<Alert[]>([])
+/** Requests of guards, by id. */
+export const asks = reactive(new Map<string, Ask>())
+
+/** One thing that came while the page was away. */
+export interface Missed {
+  kind: 'decision' | 'alert'
+  at: string
+  lane: string
+  plate: string | null
+  decisionId: string | null
+  decision?: Decision
+  alert?: Alert
+}
 
 let source: EventSource | null = null
 let lastId: string | null = null
 let lastHeard = 0
 let retryTimer: number | undefined
 let retryMs = 500
-let noteTimer: number | undefined
 
 export const laneList = computed(() => [...lanes.values()].sort((a, b) => a.lane.localeCompare(b.lane)))
 
@@ -40,8 +53,9 @@ export const desk = computed(() =>
     .sort((a, b) => rank(a) - rank(b) || Date.parse(a.arrived_at) - Date.parse(b.arrived_at)),
 )
 
-/** What was refused waits behind what is held: nobody needs to act on it. */
+/** Where a supervisor is called stands first on the supervisor's desk; what was refused waits behind what is held. */
 function rank(d: Decision): number {
+  if (account.value?.role === 'supervisor' && [...asks.values()].some((a) => a.decision_id === d.id && a.want === 'supervisor' && a.settled_at === null)) return -1
   return d.state === 'held' ? 0 : 1
 }
 
@@ -91,10 +105,16 @@ async function readLists(): Promise<void> {
   alerts.value = recent.alerts.slice(0, ALERTS_SHOWN)
 }
 
-function say(missed: number | null): void {
-  backNote.value = { missed }
-  window.clearTimeout(noteTimer)
-  noteTimer = window.setTimeout(() => (backNote.value = null), 6000)
+async function readAsks(): Promise<void> {
+  const all = (await api.asks()).asks
+  asks.clear()
+  for (const ask of all) asks.set(ask.id, ask)
+}
+
+/** Each decision once, as it stands now; the latest first. */
+function told(events: Missed[]): Missed[] {
+  const seen = new Set<string>()
+  return events.reverse().filter((e) => e.kind === 'alert' || (!seen.has(e.decisionId ?? '') && seen.add(e.decisionId ?? '')))
 }
 
 function connect(): void {
@@ -105,6 +125,7 @@ function connect(): void {
   source = stream
   lastHeard = Date.now()
   let wasReset = false
+  let missed: Missed[] | null = lostSince.value === null ? null : []
   const heard = (event: MessageEvent<string>) => {
     lastHeard = Date.now()
     if (event.lastEventId) lastId = event.lastEventId
@@ -120,21 +141,35 @@ function connect(): void {
     const lane = JSON.parse(data) as Lane
     lanes.set(lane.lane, lane)
   })
-  on('decision', (data) => keepDecision(JSON.parse(data) as Decision))
-  on('alert', (data) => keepAlert(JSON.parse(data) as Alert))
+  on('decision', (data) => {
+    const d = JSON.parse(data) as Decision
+    missed?.push({ kind: 'decision', at: d.decided_at, lane: d.lane, plate: d.plate, decisionId: d.id, decision: d })
+    keepDecision(d)
+  })
+  on('alert', (data) => {
+    const a = JSON.parse(data) as Alert
+    missed?.push({ kind: 'alert', at: a.at, lane: a.lane, plate: a.plate, decisionId: a.decision_id, alert: a })
+    keepAlert(a)
+  })
+  on('ask', (data) => {
+    const ask = JSON.parse(data) as Ask
+    asks.set(ask.id, ask)
+  })
   on('passage', () => {})
   on('beat', () => {})
   on('reset', () => {
     wasReset = true
   })
   on('bye', () => lost())
-  on('hello', (data) => {
+  on('hello', () => {
     const cameBack = lostSince.value !== null
     retryMs = 500
     connection.value = 'live'
     lostSince.value = null
     if (wasReset || !cameBack) load().catch(() => lost())
-    if (cameBack) say(wasReset ? null : (JSON.parse(data) as { missed: number }).missed)
+    readAsks().catch(() => lost())
+    if (cameBack) backNote.value = { events: wasReset ? null : told(missed ?? []) }
+    missed = null
   })
   stream.onerror = () => lost()
 }
@@ -191,5 +226,6 @@ export function stop(): void {
   lanes.clear()
   decisions.clear()
   alerts.value = []
+  asks.clear()
   backNote.value = null
 }

@@ -1,111 +1,56 @@
-// What the gate sends; described in full by /openapi.json.
+// What the gate sends: generated from /openapi.json (`npm run client`), named here.
 
-export type Verdict = 'OPEN' | 'HOLD' | 'REFUSE'
-export type DecisionState = 'held' | 'refused' | 'opened' | 'passed' | 'gone' | 'expired'
-export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical'
-export type Barrier = 'closed' | 'opening' | 'open' | 'closing' | 'fault' | 'rejected' | 'expired'
-export type Role = 'guard' | 'supervisor' | 'security' | 'analyst' | 'registrar' | 'customs' | 'administrator' | 'device'
+import type { components } from './schema'
 
-export interface Reason {
-  code: string
-  check: string
-  cite: string | null
-  disposition: Verdict
-  severity: Severity
-  zh: string
-  en: string
-}
+type S = components['schemas']
 
-export interface ReadCharacter {
-  char: string
-  confidence: number
-  alternatives?: [string, number][]
-}
-
-export interface PlateRead {
-  text: string
-  confidence: number
-  kind?: string
-  colour?: string
-  characters?: ReadCharacter[]
-  settled?: boolean
-}
-
-export interface Person {
-  name: string
-  role: Role
-}
-
-export interface Decision {
-  id: string
+export type Decision = S['Decision']
+export type DecisionDetail = S['DecisionDetail']
+export type Reason = S['Reason']
+export type PlateRead = S['PlateRead']
+export type Lane = S['Lane']
+export type Alert = S['Alert']
+export type Account = S['Session']
+export type Role = S['Role']
+export type Verdict = Decision['verdict']
+export type DecisionState = Decision['state']
+export type Severity = Reason['severity']
+export type Barrier = NonNullable<Lane['barrier']>
+export type Ask = S['Ask']
+export type Facts = S['Facts']
+export type Watched = S['Watched']
+export type WatchEntry = S['WatchEntry']
+export type Question = S['Question']
+export type Signature = S['Signature']
+export type HandoverDay = S['HandoverDay']
+export type FoundDecision = S['FoundDecision']
+export type Search = S['Search']
+export type Case = S['Case']
+export type LaneSums = S['LaneSums']
+export type Congestion = S['Congestion']
+export type AuditEntry = S['AuditEntry']
+export type Sample = S['Sample']
+export type SqlTable = S['SqlTable']
+export type RegistryItem = S['RegistryItem']
+export type Fault = S['Fault']
+/** A suspicion, and what became of it. */
+export interface Violation {
+  violation_id: string
   version: number
-  state: DecisionState
-  approach_id: string
-  checkpoint: string
-  lane: string
-  direction: string
-  row: string | null
-  category: string | null
-  verdict: Verdict
-  in_order: boolean
-  reasons: Reason[]
-  violations: string[]
-  effects: string[]
-  release_role: Role | null
-  plate: string | null
-  plate_source: 'manual' | 'camera' | 'card' | 'qr' | null
-  enterprise: string | null
-  plate_read: PlateRead | null
-  card: string | null
-  arrived_at: string
-  decided_at: string
-  latency_us: number
-  policy_revision: string
-  registry_revision: number
-  registry_age_ms: number
-  frame_url?: string
-  by: Person | null
-  action: 'release' | 'refuse' | 'correct' | null
-  note: string | null
-}
-
-export interface DecisionDetail extends Decision {
-  versions: Decision[]
-}
-
-export interface Lane {
-  lane: string
-  name: string | null
-  checkpoint: string | null
-  checkpoint_name: string | null
-  site: string | null
-  direction: string | null
-  lane_class: string | null
-  frame: { id: string; captured_at: string | null; url: string } | null
-  approach_id: string | null
-  arrived_at: string | null
-  plate_read: PlateRead | null
-  card: string | null
-  decision: Decision | null
-  barrier: Barrier | null
-  queue: number | null
-  last_read_at: string | null
-}
-
-export interface Alert {
-  id: string
-  at: string
   code: string
-  level: 'warning' | 'critical'
+  source: string
+  status: string
   lane: string
   decision_id: string | null
   plate: string | null
+  enterprise: string | null
+  raised_at: string
+  bodies?: string[]
+  found_by?: string | null
+  by?: { name: string; role: Role } | null
+  note?: string | null
+  evidence?: string[]
+  sanctions?: { sanction_id: string; kind: string; cite: string; decided_by: string; status: string; by: { name: string } | null; note: string | null }[]
 }
-
-export interface Account {
-  name: string
-  role: Role
-  may: string[]
-  masked: boolean
-  demo: boolean
-}
+/** A row of a table, by its columns' names. */
+export type Row = Record<string, unknown>

@@ -2,8 +2,9 @@
 
 import { ElNotification } from 'element-plus'
 import { reactive } from 'vue'
-import { api, ApiError, type WordAction } from './api'
+import { api, ApiError, type Want, type WordAction } from './api'
 import { t } from './i18n'
+import { asks } from './live'
 import type { Decision } from './types'
 
 /** Decisions on which a word is under way. */
@@ -14,8 +15,32 @@ export async function speak(decision: Decision, action: WordAction, reason: stri
   if (speaking.has(decision.id)) return false
   speaking.add(decision.id)
   try {
-    await api.speak(decision, action, reason, plate)
-    note('success', t(`done_${action}`, { plate: plate ?? decision.plate ?? '' }))
+    return await attempt(() => api.speak(decision, action, reason, plate), t(`done_${action}`, { plate: plate ?? decision.plate ?? '' }))
+  } finally {
+    speaking.delete(decision.id)
+  }
+}
+
+/** Asks for help at a decision. */
+export function ask(decision: Decision, want: Want, why: string): Promise<boolean> {
+  return attempt(() => api.ask(decision.id, want, why), t('done_ask'))
+}
+
+/** Settles a request; a settled one is seen by all through the events. */
+export function settle(id: string, outcome: string): Promise<boolean> {
+  return attempt(() => api.settle(id, outcome), t('done_settle'))
+}
+
+/** Requests at a decision that nobody has settled. */
+export function openAsks(decisionId: string) {
+  return [...asks.values()].filter((a) => a.decision_id === decisionId && a.settled_at === null)
+}
+
+/** Does it and says what came of it; `done` null: success needs no word. */
+export async function attempt(f: () => Promise<unknown>, done: string | null): Promise<boolean> {
+  try {
+    await f()
+    if (done !== null) note('success', done)
     return true
   } catch (e) {
     const error = e instanceof ApiError ? e : new ApiError(0, 'error', String(e), null)
@@ -25,11 +50,9 @@ export async function speak(decision: Decision, action: WordAction, reason: stri
     else if (error.status === 0) note('error', t('unreachable'))
     else note('error', t('failed', { why: error.message }))
     return false
-  } finally {
-    speaking.delete(decision.id)
   }
 }
 
-function note(type: 'success' | 'warning' | 'error', title: string, message = ''): void {
+export function note(type: 'success' | 'warning' | 'error', title: string, message = ''): void {
   ElNotification({ type, title, message, duration: type === 'success' ? 2500 : 6000, position: 'bottom-right' })
 }
