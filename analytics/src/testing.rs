@@ -90,6 +90,7 @@ pub fn card(id: &str, status: &str, issued_at: &str) -> JournalEvent {
         value: Some(serde_json::json!({
             "type": "SINGLE", "status": status, "plate": "苏G12345", "enterprise": "E1", "issued_at": issued_at,
         })),
+        by: None,
     }
 }
 
@@ -145,6 +146,8 @@ pub fn decision(approach: &str, verdict: Verdict, reasons: &[&str], at: &str) ->
         by: None,
         action: None,
         note: None,
+        shadow: None,
+        advisory: None,
     }
 }
 
@@ -161,4 +164,11 @@ pub fn entries(n: u64) -> Vec<JournalEntry> {
             entry(seq, event)
         })
         .collect()
+}
+
+/// The registry's word on any record.
+pub fn registry(kind: &str, id: &str, value: Option<serde_json::Value>) -> JournalEvent {
+    // By way of its message, which leaves out what it need not say.
+    let event = serde_json::json!({"type": "registry", "revision": 1, "kind": kind, "id": id, "value": value});
+    serde_json::from_value(event).unwrap()
 }

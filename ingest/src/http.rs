@@ -323,6 +323,7 @@ fn parse_read(body: &[u8], lane: &str) -> Result<ReadMessage, Problem> {
     }
     for (field, given, why) in [
         ("word", read.word.is_some(), "a person's word goes through POST /v1/decisions/{id}/release, /refuse or /correct"),
+        ("ruling", read.ruling.is_some(), "a body's word goes through POST /v1/violations/{id}/verify or /dismiss"),
         ("barrier", read.barrier.is_some(), "a barrier reports through its own driver, not over HTTP"),
         ("received_at", read.received_at.is_some(), "the gate fills it in; say observed_at"),
         ("reported_by", read.reported_by.is_some(), "the gate fills it in from the token"),

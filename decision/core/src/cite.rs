@@ -64,6 +64,7 @@ pub fn article(reason: Reason, matter: &Matter) -> Option<&'static str> {
         | Reason::SysRecogniserAway
         | Reason::SysCameraAway
         | Reason::SysCardReaderAway
+        | Reason::SysPolicyMissing
         | Reason::SysLateEvidence
         | Reason::SysCommandExpired
         | Reason::RegistryUnavailable

@@ -90,6 +90,25 @@ pub struct Evidence {
     pub sha256: String,
 }
 
+/// What another policy revision than the one in force says of the same approach at the same moment,
+/// on the same facts. It opens nothing and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    /// Id of the policy record that brought it.
+    pub policy: String,
+    /// Its revision id.
+    pub policy_revision: String,
+    /// Verdict or reasons differ from what the rules say under the policy in force.
+    pub differs: bool,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Nothing failed under it.
+    pub in_order: bool,
+    /// Its reasons.
+    pub reasons: Vec<ReasonRecord>,
+}
+
 /// A message on `portgate.decisions`: one version of one decision. Nothing is overwritten: a
 /// person's word or a late read makes the next version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -165,6 +184,12 @@ pub struct Decision {
     pub action: Option<Action>,
     /// Why.
     pub note: Option<String>,
+    /// What a revision on trial says, for whoever prepares it; not shown at the lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Box<Beside>>,
+    /// What an advisory revision says: shown to the guard beside the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisory: Option<Box<Beside>>,
 }
 
 /// Answer to a word or a registry write (topic `portgate.answers`, the gate's own).

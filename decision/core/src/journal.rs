@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
 use crate::decision::{Answer, Decision};
+use crate::people::Principal;
 use crate::read::ReadMessage;
+use crate::reason::SysReason;
 use crate::time::Instant;
+use crate::timeline::Revision;
+use crate::violation::{Act, Body, Ground, Offence, Sanction};
 
 /// Who let a vehicle through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +57,9 @@ pub struct Passage {
     pub effects: Vec<String>,
 }
 
-/// A violation suspected at decision or passage time.
+/// A violation suspected at decision or passage time, in versions: the suspicion first, then what
+/// the named body found and what became of the sanctions proposed from it. Nothing is overwritten.
+/// Also the message on `portgate.violations`, where the latest version stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Violation {
@@ -81,6 +87,50 @@ pub struct Violation {
     pub enterprise: Option<String>,
     /// Event time.
     pub raised_at: Instant,
+    /// 1 is the suspicion; every word on it makes the next.
+    #[serde(default = "first_version")]
+    pub version: u32,
+    /// Regulation profile of the checkpoint: LYG, HGS or NNG.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Bodies one of which verifies or dismisses it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bodies: Vec<Body>,
+    /// The passage it went along with; null: none so far, an attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passage_id: Option<String>,
+    /// The body that verified or dismissed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<Body>,
+    /// Ground of a forced exit it was verified as (LYG-2.5b).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<Ground>,
+    /// Offence it was verified as (LYG-6.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offence: Option<Offence>,
+    /// When this version was made, the gate's time; null: raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Instant>,
+    /// The person behind this version; null: the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Principal>,
+    /// What the person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What it rests on: frame ids, documents, file numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// Sanctions proposed from it; nothing of them happens before a person accepts one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sanctions: Vec<Sanction>,
+}
+
+/// What a violation was written as before it had versions.
+fn first_version() -> u32 {
+    1
 }
 
 /// What happened to a single-use credential, a card or a presence.
@@ -155,13 +205,26 @@ pub enum JournalEvent {
         id: String,
         /// The record; null: deleted.
         value: Option<serde_json::Value>,
+        /// Who wrote it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Principal>,
     },
-    /// From here on decisions are made under this policy.
+    /// A policy revision was taken in (`revision`), or those of a record were taken away (null).
+    /// It follows the registry record that did it; which one decides follows from the instants.
     Policy {
-        /// Revision id.
-        revision: String,
-        /// The policy's values.
-        value: serde_json::Value,
+        /// Checkpoint, or `default`.
+        scope: String,
+        /// Id of the record.
+        id: String,
+        /// The revision taken in.
+        revision: Option<Box<Revision>>,
+    },
+    /// A component has gone away or come back: while it is away nothing is opened by machine.
+    Degraded {
+        /// The component.
+        component: SysReason,
+        /// It is away since; null: it is back.
+        since: Option<Instant>,
     },
     /// An approach began.
     Arrived {
@@ -201,7 +264,7 @@ pub enum JournalEvent {
         /// The use.
         used: Use,
     },
-    /// A violation suspected.
+    /// A violation suspected, or a new version of one.
     Violation {
         /// The violation.
         violation: Violation,

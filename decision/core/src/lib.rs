@@ -40,4 +40,5 @@ pub mod rules;
 pub mod scenario;
 pub mod site;
 pub mod time;
+pub mod timeline;
 pub mod violation;

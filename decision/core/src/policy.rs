@@ -55,6 +55,8 @@ pub struct Policy {
     pub command_expiry_s: u32,
     /// An approach of which nothing more is heard ends after this many seconds.
     pub approach_idle_expiry_s: u32,
+    /// A manager's lane override counts for the vehicle at the lane this many seconds (CH-12).
+    pub lane_override_s: u32,
     /// A device's clock further than this many seconds from the gate's is not trusted: the gate's
     /// time counts instead, because a fraud could lie in a device's clock. None: always trusted.
     pub clock_skew_max_s: Option<u32>,
@@ -94,6 +96,7 @@ impl Default for Policy {
             lone_frame_settle_ms: 800,
             command_expiry_s: 10,
             approach_idle_expiry_s: 600,
+            lane_override_s: 600,
             clock_skew_max_s: Some(300),
             refuse_mode: RefuseMode::Strict,
             production_release_mode: ReleaseMode::Manual,
@@ -118,6 +121,8 @@ impl Default for Policy {
 pub struct PolicyError {
     /// Name of the switch.
     pub switch: &'static str,
+    /// Its place in a policy record.
+    pub place: &'static str,
     /// What it may be.
     pub wanted: &'static str,
 }
@@ -129,16 +134,24 @@ impl Policy {
     /// Names the first switch that is not.
     pub fn check(&self) -> Result<(), PolicyError> {
         let ranges = [
-            (self.plate_confidence_min > 0.0 && self.plate_confidence_min <= 1.0, "plate_confidence_min", "above 0 and at most 1"),
-            ((1..=300).contains(&self.pairing_window_s), "pairing_window_s", "1 to 300 seconds"),
-            (self.lone_frame_settle_ms <= 10_000, "lone_frame_settle_ms", "at most 10000 milliseconds"),
-            ((1..=300).contains(&self.command_expiry_s), "command_expiry_s", "1 to 300 seconds"),
-            ((1..=86_400).contains(&self.approach_idle_expiry_s), "approach_idle_expiry_s", "1 to 86400 seconds"),
-            ((1..=31).contains(&self.reception_days), "reception_days", "1 to 31 days"),
-            (self.escort_officers_min >= 1, "escort_officers_min", "at least 1"),
+            (self.plate_confidence_min > 0.0 && self.plate_confidence_min <= 1.0, "switches.plate_confidence_min", "above 0 and at most 1"),
+            ((1..=300).contains(&self.pairing_window_s), "switches.pairing_window_s", "1 to 300 seconds"),
+            (self.lone_frame_settle_ms <= 10_000, "switches.lone_frame_settle_ms", "at most 10000 milliseconds"),
+            ((1..=300).contains(&self.command_expiry_s), "switches.command_expiry_s", "1 to 300 seconds"),
+            ((1..=86_400).contains(&self.approach_idle_expiry_s), "switches.approach_idle_expiry_s", "1 to 86400 seconds"),
+            ((1..=86_400).contains(&self.lane_override_s), "switches.lane_override_s", "1 to 86400 seconds"),
+            ((1..=31).contains(&self.reception_days), "switches.reception_days", "1 to 31 days"),
+            (self.trip_confirmation_min <= 10_080, "switches.trip_confirmation_min", "at most 10080 minutes, a week"),
+            ((1..=100).contains(&self.escort_officers_min), "switches.escort_officers_min", "1 to 100"),
+            (self.travel_min_default_s <= 86_400, "switches.travel_min_default_s", "at most 86400 seconds"),
+            (
+                self.travel_min_s.values().flat_map(BTreeMap::values).all(|s| *s <= 86_400),
+                "switches.travel_min_s",
+                "at most 86400 seconds between any two checkpoints",
+            ),
         ];
         match ranges.into_iter().find(|(inside, _, _)| !inside) {
-            Some((_, switch, wanted)) => Err(PolicyError { switch, wanted }),
+            Some((_, place, wanted)) => Err(PolicyError { switch: place.strip_prefix("switches.").unwrap_or(place), place, wanted }),
             None => Ok(()),
         }
     }

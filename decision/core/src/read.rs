@@ -11,6 +11,7 @@ use crate::command::BarrierState;
 use crate::people::Principal;
 use crate::plate::PlateKind;
 use crate::time::Instant;
+use crate::violation::{Act, Body, Ground, Offence};
 
 /// One character of a plate read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -136,6 +137,40 @@ pub struct Word {
     pub by: Principal,
 }
 
+/// A body's word on a violation, or on a sanction proposed from it; becomes a new version of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ruling {
+    /// Answered under this id on `portgate.answers`.
+    pub request_id: String,
+    /// The violation spoken of.
+    pub violation_id: String,
+    /// The version the person saw; absent: the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// What to do.
+    pub act: Act,
+    /// Why, in the person's words; kept on record.
+    pub reason: String,
+    /// Whose finding it is; absent: the first body named that the person's role speaks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Body>,
+    /// Ground of a forced exit, with [`Act::Verify`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<Ground>,
+    /// Offence, with [`Act::Verify`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offence: Option<Offence>,
+    /// What it rests on: frame ids, documents, file numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// The sanction, with [`Act::Accept`] and [`Act::Reject`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sanction_id: Option<String>,
+    /// Who says it.
+    pub by: Principal,
+}
+
 /// A message on `portgate.reads`.
 ///
 /// From outside only `lane` and one claim are needed: the gate fills in `event_id` (from the
@@ -220,4 +255,7 @@ pub struct ReadMessage {
     /// A person's word on a decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word: Option<Word>,
+    /// A body's word on a violation raised at this lane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
 }

@@ -187,6 +187,8 @@ reasons! {
         "摄像机离线，请人工录入" "The camera is away; type the plate in";
     SysCardReaderAway "SYS_CARD_READER_AWAY" Sys Hold Hold High Choice None []
         "读卡器离线，请人工核验卡证" "The card reader is away; verify the card by hand";
+    SysPolicyMissing "SYS_POLICY_MISSING" Sys Hold Hold High Choice None []
+        "本检查站规则已撤回，无生效版本，请人工处理" "The policy was taken away and none is in force; decide by hand";
     SysLateEvidence "SYS_LATE_EVIDENCE" Sys Hold Hold High Choice None []
         "决定之后才收到的识读，请人工确认" "Evidence came after the decision; confirm by hand";
     SysCommandExpired "SYS_COMMAND_EXPIRED" Sys Hold Hold High Choice None []
@@ -434,7 +436,8 @@ impl std::fmt::Display for Reason {
 
 /// A component that is away or doubtful while deciding: the degradation ladder. The outcome is
 /// never Open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SysReason {
     /// The lane's records contradict each other.
     LaneMisconfigured,
@@ -456,6 +459,8 @@ pub enum SysReason {
     CameraAway,
     /// The card reader is away.
     CardReaderAway,
+    /// The policy was taken away.
+    PolicyMissing,
 }
 
 impl SysReason {
@@ -472,13 +477,14 @@ impl SysReason {
             Self::RecogniserAway => Reason::SysRecogniserAway,
             Self::CameraAway => Reason::SysCameraAway,
             Self::CardReaderAway => Reason::SysCardReaderAway,
+            Self::PolicyMissing => Reason::SysPolicyMissing,
         }
     }
 
     /// Whether the facts or the time themselves are in doubt: nothing is refused on them either.
     pub const fn doubts_facts(self) -> bool {
         match self {
-            Self::LaneMisconfigured | Self::RegistryStale | Self::CutOff | Self::ClockStepped => true,
+            Self::LaneMisconfigured | Self::RegistryStale | Self::CutOff | Self::ClockStepped | Self::PolicyMissing => true,
             Self::LogAway | Self::DiskFull | Self::EvidenceAway | Self::RecogniserAway | Self::CameraAway | Self::CardReaderAway => false,
         }
     }

@@ -43,7 +43,7 @@ impl Site {
     }
 
     fn put(&mut self, kind: Kind, id: &str, value: serde_json::Value) {
-        self.take(Input::Registry { kind, id: id.into(), value: Some(value), request_id: None });
+        self.take(Input::Registry { kind, id: id.into(), value: Some(value), request_id: None, by: None });
     }
 
     fn take(&mut self, input: Input) -> Vec<JournalEvent> {

@@ -147,6 +147,7 @@ impl Run<'_> {
                 "read"
             }
             Input::Registry { .. } => "registry",
+            Input::Degraded { .. } => "degraded",
             Input::Tick { .. } => "tick",
         };
         metrics::counter!(telemetry::INPUTS, "kind" => kind).increment(1);

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Header of a registry write: the request that the answer names.
 pub const HEADER_REQUEST_ID: &str = "request_id";
 
+/// Header of a registry write: the account behind it, JSON ([`portgate_core::people::Principal`]).
+pub const HEADER_BY: &str = "by";
+
 /// Largest read taken in. An approach joins at most fourteen claims, so that a decision with all
 /// of them still fits a record of the log.
 const READ_BYTES_MAX: usize = 16 << 10;
@@ -147,8 +150,9 @@ pub(crate) fn registry(store: &Store, record: &Record) -> Result<Taken, StoreErr
             return reject(store, record, e.to_string());
         }
     }
+    let by = record.header_str(HEADER_BY).and_then(|by| serde_json::from_str(by).ok());
     let received = Instant::from_millis(record.timestamp_ms);
-    Ok(Taken::Input(Input::Registry { kind, id: id.to_owned(), value, request_id }, received))
+    Ok(Taken::Input(Input::Registry { kind, id: id.to_owned(), value, request_id, by }, received))
 }
 
 /// Several sites may read one partition; exactly one of them puts a misfit on record: the one its

@@ -49,6 +49,6 @@ pub use frames::{Frames, NoFrames, RecentFrames};
 pub use follow::open_store;
 pub use handle::{EngineHandle, Standing, Status};
 pub use import::{import_lines, parse_lines, to_records, ImportError, LineError, RegistryLine};
-pub use input::{Rejected, HEADER_REQUEST_ID};
+pub use input::{Rejected, HEADER_BY, HEADER_REQUEST_ID};
 pub use portgate_log::topics;
 pub use publish::{ANSWERS, HEADER_SEQ, HEADER_SOURCES};

@@ -1,5 +1,6 @@
 //! Opening, committing, reading back.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant as Clock;
@@ -7,9 +8,12 @@ use std::time::Instant as Clock;
 use parking_lot::Mutex;
 use portgate_core::decision::Decision;
 use portgate_core::facts::{Entry, FactError, FactSource, UseBook};
-use portgate_core::journal::JournalEntry;
+use portgate_core::journal::{JournalEntry, Violation};
+use portgate_core::reason::SysReason;
 use portgate_core::registry::{Kind, Record};
 use portgate_core::site::LaneState;
+use portgate_core::time::Instant;
+use portgate_core::timeline::Timeline;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, DataBlockIndexType, Direction,
@@ -48,6 +52,8 @@ pub struct Store {
     pub(crate) site: String,
     pub(crate) dir: PathBuf,
     pub(crate) heads: Mutex<Heads>,
+    /// Policy revisions as last read or committed, so that no decision parses them.
+    pub(crate) policies: Mutex<BTreeMap<String, Arc<Timeline>>>,
     probe: OnceLock<Arc<dyn Probe>>,
 }
 
@@ -57,6 +63,8 @@ pub(crate) struct Heads {
     pub(crate) journal: Head,
     pub(crate) registry: RegistryHead,
     pub(crate) published: u64,
+    /// Components that are away.
+    pub(crate) degraded: BTreeMap<SysReason, Instant>,
     /// What had been published when publishing was taken back; 0: it never was.
     pub(crate) published_before: u64,
 }
@@ -82,7 +90,7 @@ impl Store {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         let db = DB::open_cf_descriptors(&options, dir, families()).map_err(|e| open_error(e, dir))?;
-        let store = Self { db, site: site.to_owned(), dir: dir.to_owned(), heads: Mutex::default(), probe: OnceLock::new() };
+        let store = Self { db, site: site.to_owned(), dir: dir.to_owned(), heads: Mutex::default(), policies: Mutex::default(), probe: OnceLock::new() };
         store.begin_format()?;
         store.load_heads()?;
         Ok(store)
@@ -92,7 +100,7 @@ impl Store {
     /// Heads that cannot be read are answered beside it.
     pub(crate) fn open_read_only(dir: &Path) -> Result<(Self, Option<StoreError>)> {
         let db = DB::open_cf_descriptors_read_only(&options(), dir, families(), false).map_err(|e| open_error(e, dir))?;
-        let mut store = Self { db, site: String::new(), dir: dir.to_owned(), heads: Mutex::default(), probe: OnceLock::new() };
+        let mut store = Self { db, site: String::new(), dir: dir.to_owned(), heads: Mutex::default(), policies: Mutex::default(), probe: OnceLock::new() };
         let heads = match store.check_format() {
             Err(e @ (StoreError::NewerFormat { .. } | StoreError::WrongStore { .. })) => return Err(e),
             Err(e) => Err(e),
@@ -142,6 +150,7 @@ impl Store {
         let mut heads = self.heads.lock();
         heads.journal = self.value(Cf::Meta, meta::JOURNAL)?.unwrap_or_default();
         heads.registry = self.value(Cf::Meta, meta::REGISTRY)?.unwrap_or_default();
+        heads.degraded = self.value(Cf::Meta, meta::DEGRADED)?.unwrap_or_default();
         heads.published = self.raw(Cf::Meta, meta::PUBLISHED)?.and_then(|b| seq_from(&b)).unwrap_or(0);
         Ok(())
     }
@@ -179,6 +188,8 @@ impl Store {
         }
         heads.journal = parts.journal;
         heads.registry = parts.registry;
+        heads.degraded = parts.degraded;
+        self.policies.lock().extend(parts.policies);
         metrics::histogram!(telemetry::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         Ok(parts.committed)
     }
@@ -337,6 +348,45 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Components that are away, with the gate's time since when.
+    pub fn degraded(&self) -> BTreeMap<SysReason, Instant> {
+        self.heads.lock().degraded.clone()
+    }
+
+    /// The policy revisions of a scope; empty: there has never been one.
+    ///
+    /// # Errors
+    /// What the disk says; [`StoreError::Corrupt`].
+    pub fn policies(&self, scope: &str) -> Result<Arc<Timeline>> {
+        if let Some(known) = self.policies.lock().get(scope) {
+            return Ok(known.clone());
+        }
+        let timeline = Arc::new(self.timeline(scope)?);
+        self.policies.lock().insert(scope.to_owned(), timeline.clone());
+        Ok(timeline)
+    }
+
+    /// Every scope with its policy revisions, in the order of the scopes.
+    ///
+    /// # Errors
+    /// What the disk says; [`StoreError::Corrupt`].
+    pub fn policy_scopes(&self) -> Result<Vec<(String, Timeline)>> {
+        self.rows(Cf::Policy, &[])?
+            .map(|row| {
+                let (key, value) = row?;
+                Ok((String::from_utf8_lossy(&key).into_owned(), decode(&value, "policy")?))
+            })
+            .collect()
+    }
+
+    /// The latest version of a violation.
+    ///
+    /// # Errors
+    /// What the disk says; [`StoreError::Corrupt`].
+    pub fn violation(&self, id: &str) -> Result<Option<Violation>> {
+        self.violation_latest(id)
     }
 
     /// An evidence frame and what is kept beside it.

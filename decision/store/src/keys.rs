@@ -13,6 +13,8 @@
 //! | `latest` | id | its latest version (4 bytes) |
 //! | `seen` | event id | gate time (8 bytes) |
 //! | `seen_at` | gate time, event id | nothing; the order in which `seen` is pruned |
+//! | `policy` | scope | policy revisions of the scope, in the order in which they were taken in |
+//! | `violation` | id | latest version of a violation |
 //! | `journal` | sequence (8 bytes) | journal entry, the very bytes that are published |
 //! | `evidence` | frame id | the picture (blob files) |
 //! | `evidence_meta` | frame id | hash, size and time |
@@ -37,6 +39,8 @@ pub(crate) enum Cf {
     Latest,
     Seen,
     SeenAt,
+    Policy,
+    Violation,
     Journal,
     Evidence,
     EvidenceMeta,
@@ -44,7 +48,7 @@ pub(crate) enum Cf {
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Meta,
         Self::Record,
         Self::Dossier,
@@ -55,6 +59,8 @@ impl Cf {
         Self::Latest,
         Self::Seen,
         Self::SeenAt,
+        Self::Policy,
+        Self::Violation,
         Self::Journal,
         Self::Evidence,
         Self::EvidenceMeta,
@@ -73,6 +79,8 @@ impl Cf {
             Self::Latest => "latest",
             Self::Seen => "seen",
             Self::SeenAt => "seen_at",
+            Self::Policy => "policy",
+            Self::Violation => "violation",
             Self::Journal => "journal",
             Self::Evidence => "evidence",
             Self::EvidenceMeta => "evidence_meta",
@@ -95,6 +103,8 @@ pub(crate) mod meta {
     pub(crate) const REGISTRY: &[u8] = b"registry";
     /// Present while an import is being written.
     pub(crate) const IMPORTING: &[u8] = b"importing";
+    /// Components that are away, with the time since when.
+    pub(crate) const DEGRADED: &[u8] = b"degraded";
     /// Prefix of `offset/TOPIC/PARTITION`: next offset to read (8 bytes).
     pub(crate) const OFFSET: &str = "offset/";
 }

@@ -1,13 +1,16 @@
 //! A batch in the making: the last commit plus what the steps since have written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use portgate_core::decision::{Decision, Evidence};
 use portgate_core::facts::{Entry, FactError, FactSource, UseBook};
-use portgate_core::journal::{JournalEntry, JournalEvent};
+use portgate_core::journal::{JournalEntry, JournalEvent, Violation};
+use portgate_core::reason::SysReason;
 use portgate_core::registry::{Kind, Record};
 use portgate_core::site::{Change, LaneState, Step, World};
 use portgate_core::time::Instant;
+use portgate_core::timeline::Timeline;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -30,9 +33,12 @@ pub struct Overlay<'a> {
     pub(crate) based_on: u64,
     entries: Vec<(JournalEntry, Vec<u8>)>,
     lanes: BTreeMap<String, LaneState>,
+    policies: BTreeMap<String, Arc<Timeline>>,
 }
 
 pub(crate) struct Parts {
+    pub(crate) degraded: BTreeMap<SysReason, Instant>,
+    pub(crate) policies: BTreeMap<String, Arc<Timeline>>,
     pub(crate) writes: Writes,
     pub(crate) journal: Head,
     pub(crate) registry: RegistryHead,
@@ -42,7 +48,7 @@ pub(crate) struct Parts {
 impl<'a> Overlay<'a> {
     pub(crate) fn new(store: &'a Store, heads: Heads) -> Self {
         let based_on = heads.journal.seq;
-        Self { store, writes: Writes::new(), heads, based_on, entries: Vec::new(), lanes: BTreeMap::new() }
+        Self { store, writes: Writes::new(), heads, based_on, entries: Vec::new(), lanes: BTreeMap::new(), policies: BTreeMap::new() }
     }
 
     /// Takes the outcome of one step in: its changes, and its events as the next entries of the
@@ -90,6 +96,20 @@ impl<'a> Overlay<'a> {
             Change::Seen { event_id, at } => {
                 self.put(Cf::SeenAt, time_key(at, &event_id), Vec::new());
                 self.put(Cf::Seen, event_id.into_bytes(), time_bytes(at).to_vec());
+            }
+            Change::Policies { scope, timeline } => {
+                self.put(Cf::Policy, scope.clone().into_bytes(), encode(&timeline)?);
+                self.policies.insert(scope, Arc::new(timeline));
+            }
+            Change::Violation(violation) => {
+                self.put(Cf::Violation, violation.violation_id.clone().into_bytes(), encode(&violation)?);
+            }
+            Change::Degraded { component, since } => {
+                match since {
+                    Some(since) => self.heads.degraded.insert(component, since),
+                    None => self.heads.degraded.remove(&component),
+                };
+                self.put(Cf::Meta, meta::DEGRADED.to_vec(), encode(&self.heads.degraded)?);
             }
             Change::Record { kind, id, value } => self.write_record(kind, &id, value)?,
         }
@@ -235,11 +255,11 @@ impl<'a> Overlay<'a> {
     }
 
     pub(crate) fn into_parts(mut self) -> Result<Parts> {
-        let Heads { journal, registry, .. } = self.heads.clone();
+        let Heads { journal, registry, degraded, .. } = self.heads.clone();
         self.put(Cf::Meta, meta::JOURNAL.to_vec(), encode(&journal)?);
         self.put(Cf::Meta, meta::REGISTRY.to_vec(), encode(&registry)?);
         let committed = Committed { entries: self.entries, lanes: self.lanes.into_values().collect() };
-        Ok(Parts { writes: self.writes, journal, registry, committed })
+        Ok(Parts { writes: self.writes, journal, registry, degraded, policies: self.policies, committed })
     }
 }
 
@@ -296,5 +316,17 @@ impl World for Overlay<'_> {
     }
     fn registry_current_at(&self) -> Instant {
         self.heads.registry.current_at
+    }
+    fn policies(&self, scope: &str) -> Result<Arc<Timeline>, FactError> {
+        match self.policies.get(scope) {
+            Some(written) => Ok(written.clone()),
+            None => Ok(self.store.policies(scope)?),
+        }
+    }
+    fn violation(&self, id: &str) -> Result<Option<Violation>, FactError> {
+        Ok(self.violation_latest(id)?)
+    }
+    fn degraded(&self) -> BTreeMap<SysReason, Instant> {
+        self.heads.degraded.clone()
     }
 }

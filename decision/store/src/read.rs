@@ -3,9 +3,11 @@
 
 use portgate_core::decision::Decision;
 use portgate_core::facts::{Entry, UseBook};
+use portgate_core::journal::Violation;
 use portgate_core::registry::{Kind, Record};
 use portgate_core::site::LaneState;
 use portgate_core::time::Instant;
+use portgate_core::timeline::Timeline;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, StoreError};
@@ -93,6 +95,24 @@ pub(crate) trait Raw {
         let version = version_from(&version).ok_or_else(|| StoreError::Corrupt("latest version of a decision".into()))?;
         let found = self.decision_version(id, version)?;
         found.map(Some).ok_or_else(|| StoreError::Corrupt(format!("decision {id} version {version} is missing")))
+    }
+
+    /// The policy revisions of a scope. A store from before there were timelines holds the record
+    /// alone, which has counted since it was written.
+    fn timeline(&self, scope: &str) -> Result<Timeline> {
+        if let Some(timeline) = self.value(Cf::Policy, scope.as_bytes())? {
+            return Ok(timeline);
+        }
+        let mut timeline = Timeline::default();
+        if let Some(Record::Policy(record)) = self.understood(Kind::Policy, scope)? {
+            // INVARIANT: an empty timeline has room.
+            let _ = timeline.enter(&record, Instant::from_micros(i64::MIN), None);
+        }
+        Ok(timeline)
+    }
+
+    fn violation_latest(&self, id: &str) -> Result<Option<Violation>> {
+        self.value(Cf::Violation, id.as_bytes())
     }
 
     fn seen_at(&self, event_id: &str) -> Result<Option<Instant>> {

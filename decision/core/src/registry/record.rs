@@ -264,7 +264,7 @@ impl Record {
         match self {
             Self::Lane(lane) => (!lane.id.starts_with(&format!("{}.", lane.checkpoint)))
                 .then(|| ("id", format!("a lane's id begins with its checkpoint's: \"{}.L1\"", lane.checkpoint))),
-            Self::Policy(record) => record.switches.check().err().map(|e| ("switches", e.to_string())),
+            Self::Policy(record) => record.switches.check().err().map(|e| (e.place, e.to_string())),
             Self::Enterprise(_)
             | Self::Vehicle(_)
             | Self::Card(_)

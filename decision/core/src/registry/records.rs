@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Presence;
+use crate::people::Role;
 use crate::policy::Policy;
 use crate::registry::words::*;
 use crate::time::{Date, Instant};
@@ -186,6 +187,19 @@ records! {
         state: InspectionState,
         /// Who ordered it (informative).
         by: Option<String>,
+        /// Role of the account that ordered it; the gate fills it in. What customs ordered only
+        /// customs concludes.
+        ordered_by: Option<Role>,
+        /// When it was ordered; the gate fills it in.
+        ordered_at: Option<Instant>,
+        /// Why (informative).
+        reason: Option<String>,
+        /// Who concluded it; the gate fills it in.
+        concluded_by: Option<String>,
+        /// When it was concluded; the gate fills it in.
+        concluded_at: Option<Instant>,
+        /// What the inspection found (informative).
+        finding: Option<String>,
     }
 
     /// A Horgos appointment with its imported declaration.
@@ -392,15 +406,19 @@ records! {
         activated_by: Option<String>,
     }
 
-    /// A revision of the policy.
+    /// A revision of the policy. What was written before under the same id is not lost: every
+    /// revision counts from its instant, in its place on the timeline of its checkpoint.
     PolicyRecord {
-        /// Id.
+        /// Id: the checkpoint, or `default` for every one without a live revision of its own; both
+        /// may go on with `@` and a name of one's own, like `JCZ-1@2026-spring`.
         id: String,
-        /// Checkpoint it is for; absent: every one without a revision of its own.
+        /// Checkpoint it is for, or `default`; absent: the one the id names.
         checkpoint: Option<String>,
-        /// It takes effect at this instant; absent: at once.
+        /// It takes effect at this instant of the gate's clock, the instant included; absent, or
+        /// past when it is written: at once.
         effective_from: Option<Instant>,
-        /// How it counts; absent: LIVE.
+        /// How it counts; absent: LIVE. SHADOW decides beside the live one and is only recorded;
+        /// ADVISORY likewise, and is shown to the guard as advice. Neither opens or changes anything.
         mode: Option<PolicyMode>,
         /// The switches; those not given have their recommended defaults.
         switches: Policy,

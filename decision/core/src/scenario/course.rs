@@ -170,12 +170,8 @@ impl Course {
             plate: None,
             by: Principal { name: role.as_str().to_owned(), role, lanes: Vec::new() },
         };
-        let passed = ReadMessage {
-            lane: lane.clone(),
-            event_id: Some("passed".to_owned()),
-            vehicle_passed: Some(true),
-            ..ReadMessage::default()
-        };
+        let passed =
+            ReadMessage { lane: lane.clone(), event_id: Some("passed".to_owned()), vehicle_passed: Some(true), ..ReadMessage::default() };
         doings.push((2_000, Doing::Wait));
         doings.push((21_000, Doing::Say { lane: lane.clone(), word: Box::new(word) }));
         doings.push((22_000, Doing::Barrier { lane, state: BarrierState::Open }));
@@ -479,7 +475,11 @@ fn walk(course: &Course, redeliver: bool) -> Result<Vec<FieldDifference>, FactEr
             if redeliver && matches!(again, Input::Read(_)) {
                 let second = world.take(SITE, again, step.at)?;
                 let only_dropped = matches!(second.events.as_slice(), [JournalEvent::Dropped { .. }]) && second.changes.is_empty();
-                compare("read", "dropped the second time".to_owned(), if only_dropped { "dropped the second time" } else { "taken twice" }.to_owned());
+                compare(
+                    "read",
+                    "dropped the second time".to_owned(),
+                    if only_dropped { "dropped the second time" } else { "taken twice" }.to_owned(),
+                );
             }
         }
         events.iter().for_each(|event| known.hear(event));
@@ -493,12 +493,8 @@ fn written(kind: Kind, id: &str, value: Option<&Value>) -> Input {
 }
 
 fn reported(index: usize, at: Instant, lane: &str, fill: impl FnOnce(&mut ReadMessage)) -> Input {
-    let mut read = ReadMessage {
-        lane: lane.to_owned(),
-        event_id: Some(format!("step-{index}")),
-        received_at: Some(at),
-        ..ReadMessage::default()
-    };
+    let mut read =
+        ReadMessage { lane: lane.to_owned(), event_id: Some(format!("step-{index}")), received_at: Some(at), ..ReadMessage::default() };
     fill(&mut read);
     Input::Read(Box::new(read))
 }

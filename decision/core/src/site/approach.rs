@@ -83,6 +83,9 @@ pub struct Approach {
     pub authorisation: Option<Authorisation>,
     /// When the shell has to come back.
     pub deadline: Instant,
+    /// Gate time at which a manager's lane override was taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overridden_at: Option<Instant>,
 }
 
 impl Approach {
@@ -112,6 +115,7 @@ impl Approach {
             uses: Vec::new(),
             authorisation: None,
             deadline: now,
+            overridden_at: None,
         }
     }
 
@@ -143,6 +147,9 @@ impl Approach {
         }
         if is_evidence(read) && self.window_from.is_none() {
             self.window_from = Some(now);
+        }
+        if read.lane_override.as_ref().is_some_and(|o| !o.is_empty()) {
+            self.overridden_at = self.overridden_at.max(Some(now));
         }
         if let Some(plate) = &read.plate_read {
             self.join_plate(plate, read, now);

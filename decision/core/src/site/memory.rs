@@ -1,13 +1,17 @@
 //! A world in memory: what the store is to the engine, for tests, scenarios and simulation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{step, Change, Input, LaneState, Step, World};
 use crate::decision::Decision;
 use crate::facts::{Entry, FactError, FactSource, UseBook};
+use crate::journal::Violation;
 use crate::memory::MemoryFacts;
+use crate::reason::SysReason;
 use crate::registry::Kind;
 use crate::time::Instant;
+use crate::timeline::Timeline;
 
 /// Everything a site knows, in ordered maps.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +22,12 @@ pub struct MemoryWorld {
     pub lanes: BTreeMap<String, LaneState>,
     /// Latest decisions by id.
     pub decisions: BTreeMap<String, Decision>,
+    /// Policy revisions by scope.
+    pub policies: BTreeMap<String, Arc<Timeline>>,
+    /// Latest violations by id.
+    pub violations: BTreeMap<String, Violation>,
+    /// Components that are away.
+    pub degraded: BTreeMap<SysReason, Instant>,
     seen: BTreeSet<String>,
     revision: u64,
     current_at: Instant,
@@ -46,6 +56,18 @@ impl MemoryWorld {
             Change::UseBook { plate, book } => *self.facts.book_mut(&plate) = book,
             Change::Seen { event_id, .. } => {
                 self.seen.insert(event_id);
+            }
+            Change::Policies { scope, timeline } => {
+                self.policies.insert(scope, Arc::new(timeline));
+            }
+            Change::Violation(violation) => {
+                self.violations.insert(violation.violation_id.clone(), *violation);
+            }
+            Change::Degraded { component, since } => {
+                match since {
+                    Some(since) => self.degraded.insert(component, since),
+                    None => self.degraded.remove(&component),
+                };
             }
             Change::Record { kind, id, value } => {
                 self.revision = self.revision.saturating_add(1);
@@ -93,5 +115,14 @@ impl World for MemoryWorld {
     }
     fn registry_current_at(&self) -> Instant {
         self.current_at
+    }
+    fn policies(&self, scope: &str) -> Result<Arc<Timeline>, FactError> {
+        Ok(self.policies.get(scope).cloned().unwrap_or_default())
+    }
+    fn violation(&self, id: &str) -> Result<Option<Violation>, FactError> {
+        Ok(self.violations.get(id).cloned())
+    }
+    fn degraded(&self) -> BTreeMap<SysReason, Instant> {
+        self.degraded.clone()
     }
 }

@@ -10,8 +10,12 @@ mod approach;
 mod lane;
 mod memory;
 mod passage;
+mod registry;
 mod replay;
+mod ruling;
 mod step;
+#[cfg(test)]
+mod tests;
 mod word;
 
 pub use approach::{Approach, Authorisation, Claim, Phase};
@@ -20,14 +24,20 @@ pub use memory::MemoryWorld;
 pub use replay::{input_of, Difference, Replay, ReplayReport};
 pub use step::step;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::decision::Decision;
 use crate::facts::{FactError, FactSource, UseBook};
-use crate::journal::JournalEvent;
+use crate::journal::{JournalEvent, Violation};
+use crate::people::Principal;
 use crate::read::ReadMessage;
+use crate::reason::SysReason;
 use crate::registry::Kind;
 use crate::time::Instant;
+use crate::timeline::Timeline;
 
 /// What the store holds, as one step sees it: the last commit plus the steps since.
 pub trait World: FactSource {
@@ -41,6 +51,12 @@ pub trait World: FactSource {
     fn registry_revision(&self) -> u64;
     /// When the registry was last known to be current.
     fn registry_current_at(&self) -> Instant;
+    /// The policy revisions of a scope; empty: there has never been one.
+    fn policies(&self, scope: &str) -> Result<Arc<Timeline>, FactError>;
+    /// Latest version of a violation.
+    fn violation(&self, id: &str) -> Result<Option<Violation>, FactError>;
+    /// Components that are away, with the time since when.
+    fn degraded(&self) -> BTreeMap<SysReason, Instant>;
 }
 
 /// One thing that happens to a site.
@@ -63,6 +79,15 @@ pub enum Input {
         value: Option<Value>,
         /// Whom to answer.
         request_id: Option<String>,
+        /// Who wrote it, where that is known.
+        by: Option<Principal>,
+    },
+    /// The shell has noticed that a component is away, or back.
+    Degraded {
+        /// The component.
+        component: SysReason,
+        /// It is away.
+        away: bool,
     },
 }
 
@@ -95,6 +120,22 @@ pub enum Change {
         id: String,
         /// The record; none: delete.
         value: Option<Value>,
+    },
+    /// Replace the policy revisions of a scope.
+    Policies {
+        /// Checkpoint, or `default`.
+        scope: String,
+        /// Its revisions.
+        timeline: Timeline,
+    },
+    /// Store a violation's latest version.
+    Violation(Box<Violation>),
+    /// A component is away since then; none: it is back.
+    Degraded {
+        /// The component.
+        component: SysReason,
+        /// Since when.
+        since: Option<Instant>,
     },
 }
 

@@ -16,10 +16,12 @@ impl Run<'_> {
             Some(approach) if approach.phase == Phase::Decided => {
                 let by = approach.authorisation.as_ref().map_or(AuthorisedBy::None, |a| a.by);
                 let passage_id = format!("P-{}", approach.approach_id);
+                let passed_with = passage_id.clone();
                 let effects = self.apply_uses(&approach, by, &passage_id, at)?;
                 let decision = self.latest(&approach)?;
                 let plate = decision.as_ref().and_then(|d| d.plate.clone());
                 let enterprise = decision.as_ref().and_then(|d| d.enterprise.clone());
+                let mut codes = decision.as_ref().map(|d| d.violations.clone()).unwrap_or_default();
                 self.emit(JournalEvent::Passage {
                     passage: Passage {
                         passage_id,
@@ -37,8 +39,10 @@ impl Run<'_> {
                     },
                 });
                 if by == AuthorisedBy::None {
-                    self.raise(place, Some(&approach), plate, enterprise, "V_PASSED_WHILE_REFUSED", "vehicle_passed");
+                    self.raise(place, Some(&approach), plate, enterprise, "V_PASSED_WHILE_REFUSED", "vehicle_passed")?;
+                    codes.push("V_PASSED_WHILE_REFUSED".to_owned());
                 }
+                self.passed_with(&approach, &codes, &passed_with)?;
                 self.free(&approach)?;
                 self.end(place, state, &approach, Ending::Passed, at)
             }
@@ -60,7 +64,7 @@ impl Run<'_> {
                         effects: Vec::new(),
                     },
                 });
-                self.raise(place, None, None, None, "V_TAILGATING", "vehicle_passed");
+                self.raise(place, None, None, None, "V_TAILGATING", "vehicle_passed")?;
                 match pending {
                     Some(approach) => self.end(place, state, &approach, Ending::Passed, at),
                     None => Ok(()),

@@ -8,8 +8,9 @@ use crate::decision::Decision;
 use crate::facts::FactError;
 use crate::journal::{JournalEntry, JournalEvent};
 use crate::policy::Policy;
-use crate::registry::Kind;
+use crate::registry::{Kind, PolicyRecord};
 use crate::time::Instant;
+use crate::timeline::{Timeline, DEFAULT_SCOPE};
 
 /// A decision version that came out otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +61,12 @@ impl Replay {
             report: ReplayReport::default(),
         };
         if let Some(policy) = &replay.policy {
-            let switches = serde_json::to_value(policy).unwrap_or_default();
-            let record = serde_json::json!({"id": "default", "switches": switches});
-            replay.world.apply(super::Change::Record { kind: Kind::Policy, id: "default".into(), value: Some(record) });
+            let record =
+                PolicyRecord { id: DEFAULT_SCOPE.into(), checkpoint: None, effective_from: None, mode: None, switches: policy.clone() };
+            let mut timeline = Timeline::default();
+            // INVARIANT: an empty timeline has room.
+            let _ = timeline.enter(&record, Instant::from_micros(i64::MIN), None);
+            replay.world.apply(super::Change::Policies { scope: DEFAULT_SCOPE.into(), timeline });
         }
         replay
     }
@@ -149,11 +153,12 @@ impl Replay {
 pub fn input_of(event: &JournalEvent) -> Result<Option<Input>, FactError> {
     Ok(match event {
         JournalEvent::Read { read } => Some(Input::Read(read.clone())),
-        JournalEvent::Registry { kind, id, value, .. } => {
+        JournalEvent::Registry { kind, id, value, by, .. } => {
             let kind: Kind = kind.parse().map_err(|e| FactError(format!("{e}")))?;
-            Some(Input::Registry { kind, id: id.clone(), value: value.clone(), request_id: None })
+            Some(Input::Registry { kind, id: id.clone(), value: value.clone(), request_id: None, by: by.clone() })
         }
         JournalEvent::Timer { lane, .. } | JournalEvent::Ended { lane, .. } => Some(Input::Tick { lane: lane.clone() }),
+        JournalEvent::Degraded { component, since } => Some(Input::Degraded { component: *component, away: since.is_some() }),
         JournalEvent::Decision { .. }
         | JournalEvent::Policy { .. }
         | JournalEvent::Arrived { .. }

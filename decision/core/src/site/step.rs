@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::approach::{is_evidence, Approach, Authorisation, Phase};
+use super::registry::Write;
 use super::{Change, Input, LaneState, Left, Step, World};
 use crate::command::{BarrierState, Command, Order};
-use crate::decision::{Answer, AnswerOutcome, Decision, ReasonRecord, Verdict};
+use crate::decision::{Answer, AnswerOutcome, Beside, Decision, ReasonRecord, Verdict};
 use crate::facts::{Entry, FactError, FactSource, Reservation, Sighting, UseBook};
-use crate::journal::{AuthorisedBy, Ending, JournalEvent, Violation};
+use crate::journal::{AuthorisedBy, Ending, JournalEvent};
 use crate::people::Principal;
 use crate::plate::normalise;
 use crate::policy::Policy;
 use crate::read::{Action, ReadMessage};
-use crate::reason::Reason;
+use crate::reason::{Reason, SysReason};
 use crate::registry::{Kind, Record};
 use crate::rules::{decide, Context, Outcome};
 use crate::time::Instant;
+use crate::timeline::{Revision, Standing, DEFAULT_SCOPE};
 
 /// Takes one input of a site at gate time `now`.
 ///
@@ -25,7 +27,8 @@ use crate::time::Instant;
 pub fn step(world: &dyn World, site: &str, input: Input, now: Instant) -> Result<Step, FactError> {
     let mut run = Run { world, site, now, out: Step::default(), books: BTreeMap::new() };
     match input {
-        Input::Registry { kind, id, value, request_id } => run.registry(kind, id, value, request_id),
+        Input::Registry { kind, id, value, request_id, by } => run.registry(Write { kind, id, value, request_id, by })?,
+        Input::Degraded { component, away } => run.component(component, away),
         Input::Tick { lane } => run.tick(&lane)?,
         Input::Read(read) => run.read(*read)?,
     }
@@ -47,6 +50,8 @@ pub(super) struct Place {
     pub(super) checkpoint: crate::registry::Checkpoint,
     pub(super) peak_mode: Option<crate::registry::PeakMode>,
     pub(super) policy: Policy,
+    /// What decisions name as their policy, and what decides beside it.
+    pub(super) standing: Standing,
 }
 
 /// Why a version is made, where it is not the machine's first.
@@ -106,30 +111,6 @@ impl Run<'_> {
 
     // ---- inputs -------------------------------------------------------------------------
 
-    fn registry(&mut self, kind: Kind, id: String, value: Option<serde_json::Value>, request_id: Option<String>) {
-        let subject = format!("{kind}/{id}");
-        let mut value = value;
-        if let Some(v) = &mut value {
-            match Record::parse(kind, &id, v) {
-                Ok(record) => *v = record.to_value(),
-                Err(e) => {
-                    let event_id = request_id.clone().unwrap_or_else(|| subject.clone());
-                    self.emit(JournalEvent::Dropped { event_id, reason: format!("{subject}: {e}") });
-                    if let Some(r) = request_id {
-                        self.answer(&r, AnswerOutcome::Invalid, &subject, self.world.registry_revision(), Some(e.to_string()));
-                    }
-                    return;
-                }
-            }
-        }
-        let revision = self.world.registry_revision().saturating_add(1);
-        self.emit(JournalEvent::Registry { revision, kind: kind.as_str().to_owned(), id: id.clone(), value: value.clone() });
-        self.out.changes.push(Change::Record { kind, id, value });
-        if let Some(r) = request_id {
-            self.answer(&r, AnswerOutcome::Done, &subject, revision, None);
-        }
-    }
-
     fn tick(&mut self, lane: &str) -> Result<(), FactError> {
         let Some(mut state) = self.world.lane(lane)? else { return Ok(()) };
         if state.deadline().is_none_or(|d| d > self.now) {
@@ -186,6 +167,9 @@ impl Run<'_> {
         if let Some(word) = &read.word {
             self.word(&place, &mut state, word)?;
         }
+        if let Some(ruling) = &read.ruling {
+            self.ruling(&place, ruling)?;
+        }
         self.out.changes.push(Change::Lane(Box::new(state)));
         Ok(())
     }
@@ -201,14 +185,12 @@ impl Run<'_> {
             Some(Record::PeakMode(p)) => Some(p),
             _ => None,
         };
-        let policy = match self.record(Kind::Policy, &checkpoint.id)? {
-            Some(Record::Policy(p)) => p.switches,
-            _ => match self.record(Kind::Policy, "default")? {
-                Some(Record::Policy(p)) => p.switches,
-                _ => Policy::default(),
-            },
+        let standing = match (self.world.policies(&checkpoint.id), self.world.policies(DEFAULT_SCOPE)) {
+            (Ok(own), Ok(default)) => Standing::at(&own, &default, self.now),
+            // A policy that cannot be read opens nothing.
+            (Err(_), _) | (_, Err(_)) => Standing::missing(),
         };
-        Ok(Some(Place { lane, checkpoint, peak_mode, policy }))
+        Ok(Some(Place { lane, checkpoint, peak_mode, policy: standing.switches.clone(), standing }))
     }
 
     fn record(&self, kind: Kind, id: &str) -> Result<Option<Record>, FactError> {
@@ -306,6 +288,10 @@ impl Run<'_> {
     }
 
     pub(super) fn decide(&self, place: &Place, approach: &Approach) -> Outcome {
+        self.decide_under(&place.policy, place, approach)
+    }
+
+    fn decide_under(&self, policy: &Policy, place: &Place, approach: &Approach) -> Outcome {
         let context = Context {
             checkpoint: &place.checkpoint.id,
             lane: &place.lane.id,
@@ -314,11 +300,52 @@ impl Run<'_> {
             lane_class: place.lane.lane_class,
             it_port: place.checkpoint.has_it(),
             peak_mode: place.peak_mode.as_ref(),
-            policy: &place.policy,
+            policy,
             approach_id: &approach.approach_id,
-            degraded: None,
+            degraded: self.degraded(place, approach),
         };
+        let lapsed = approach.overridden_at.is_some_and(|at| seconds_after(at, place.policy.lane_override_s) <= self.now);
+        if lapsed {
+            let inputs = ReadMessage { lane_override: None, ..(*approach.inputs).clone() };
+            return decide(&context, &inputs, approach.arrived_at, self);
+        }
         decide(&context, &approach.inputs, approach.arrived_at, self)
+    }
+
+    /// What is away or in doubt; of several what puts the facts in doubt comes first.
+    fn degraded(&self, place: &Place, approach: &Approach) -> Option<SysReason> {
+        if place.standing.missing {
+            return Some(SysReason::PolicyMissing);
+        }
+        let away = self.world.degraded().into_keys();
+        // Nothing is missing where no picture is needed.
+        let concerned = away.filter(|c| *c != SysReason::EvidenceAway || approach.inputs.frame_id.is_some());
+        concerned.min_by_key(|c| (!c.doubts_facts(), *c))
+    }
+
+    /// What a revision on trial says at this moment, beside what the rules say under the one in force.
+    fn beside(&self, revision: Option<&Revision>, place: &Place, approach: &Approach, live: &Outcome) -> Option<Box<Beside>> {
+        let revision = revision?;
+        let other = self.decide_under(&revision.switches, place, approach);
+        let codes = |o: &Outcome| o.reasons.iter().map(|r| r.reason).collect::<Vec<_>>();
+        Some(Box::new(Beside {
+            policy: revision.id.clone(),
+            policy_revision: revision.revision.clone(),
+            differs: (other.verdict, codes(&other)) != (live.verdict, codes(live)),
+            verdict: other.verdict,
+            in_order: other.in_order(),
+            reasons: other.reason_records(),
+        }))
+    }
+
+    /// A component has gone away or come back; said twice it is on record once.
+    fn component(&mut self, component: SysReason, away: bool) {
+        if self.world.degraded().contains_key(&component) == away {
+            return;
+        }
+        let since = away.then_some(self.now);
+        self.emit(JournalEvent::Degraded { component, since });
+        self.out.changes.push(Change::Degraded { component, since });
     }
 
     /// Decides a pending approach if its evidence is complete or its time is up.
@@ -435,7 +462,7 @@ impl Run<'_> {
             evidence_at,
             decided_at: self.now,
             latency_us: self.now.micros_since(evidence_at),
-            policy_revision: place.policy.revision(),
+            policy_revision: place.standing.revision.clone(),
             registry_revision: self.world.registry_revision(),
             registry_age_ms: self.now.millis_since(self.world.registry_current_at()).max(0),
             model: approach.inputs.plate_read.as_ref().and_then(|p| p.model.clone()),
@@ -443,6 +470,8 @@ impl Run<'_> {
             by: said.map(|s| s.by.clone()),
             action: said.map(|s| s.action),
             note: said.map(|s| s.note.to_owned()),
+            shadow: self.beside(place.standing.shadow.as_ref(), place, approach, outcome),
+            advisory: self.beside(place.standing.advisory.as_ref(), place, approach, outcome),
             reasons,
         };
         let raised = before.map(|b| b.violations).unwrap_or_default();
@@ -458,41 +487,10 @@ impl Run<'_> {
         for (code, source) in fresh {
             if !codes.contains(&code) {
                 codes.push(code.clone());
-                self.raise(place, Some(approach), outcome.plate.clone(), outcome.enterprise.clone(), &code, &source);
+                self.raise(place, Some(approach), outcome.plate.clone(), outcome.enterprise.clone(), &code, &source)?;
             }
         }
         Ok(())
-    }
-
-    /// Puts a suspected violation on record.
-    pub(super) fn raise(
-        &mut self,
-        place: &Place,
-        approach: Option<&Approach>,
-        plate: Option<String>,
-        enterprise: Option<String>,
-        code: &str,
-        source: &str,
-    ) {
-        let subject = match approach {
-            Some(a) => a.approach_id.clone(),
-            None => format!("{}-{}", place.lane.id, self.now.as_micros()),
-        };
-        let violation = Violation {
-            violation_id: format!("{code}-{subject}"),
-            code: code.to_owned(),
-            source: source.to_owned(),
-            status: "SUSPECTED".into(),
-            site: self.site.to_owned(),
-            checkpoint: place.checkpoint.id.clone(),
-            lane: place.lane.id.clone(),
-            approach_id: approach.map(|a| a.approach_id.clone()),
-            decision_id: approach.filter(|a| a.version > 0).map(Approach::decision_id),
-            plate,
-            enterprise,
-            raised_at: approach.map_or(self.now, |a| a.arrived_at),
-        };
-        self.emit(JournalEvent::Violation { violation });
     }
 
     /// Commands the barrier open for this approach and reserves what its passage will use.

@@ -9,7 +9,9 @@ use crate::journal::AuthorisedBy;
 use crate::people::Role;
 use crate::plate::normalise;
 use crate::read::{Action, ManualPlate, Word};
+use crate::reason::Reason;
 use crate::registry::Profile;
+use crate::rules::Outcome;
 
 /// A word that is not carried out, and why.
 struct No(AnswerOutcome, String);
@@ -99,6 +101,19 @@ impl Run<'_> {
         }
     }
 
+    /// The decision on the facts of this moment. A ban that began while the vehicle waited counts
+    /// too: it blocks the entry, which is still to come (CH-17).
+    fn decide_before_release(&self, place: &Place, approach: &Approach) -> Outcome {
+        let banned = |o: &Outcome| o.reasons.iter().any(|r| matches!(r.reason, Reason::VehicleBlacklisted | Reason::VehicleBannedOneYear));
+        let outcome = self.decide(place, approach);
+        let now = self.decide(place, &Approach { arrived_at: self.now, ..approach.clone() });
+        if banned(&now) && !banned(&outcome) {
+            now
+        } else {
+            outcome
+        }
+    }
+
     fn release(
         &mut self,
         place: &Place,
@@ -111,7 +126,7 @@ impl Run<'_> {
             return Ok(Err(No(AnswerOutcome::Conflict, "it has been released already".into())));
         }
         // The person's word covers what the person saw: facts that have got worse come first.
-        let outcome = self.decide(place, approach);
+        let outcome = self.decide_before_release(place, approach);
         let worse: Vec<&str> = outcome
             .reasons
             .iter()
