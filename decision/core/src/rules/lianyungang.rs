@@ -116,6 +116,9 @@ fn standing(subject: &Subject, at: Instant, entry: bool, days: u32) -> Standing<
 }
 
 impl Standing<'_> {
+    /// The three classes (LYG-0.3): production freight in its seven kinds (LYG-0.4, LYG-2.2; no rule
+    /// of their own for dangerous goods, CH-52), auxiliary (LYG-0.5, LYG-3.3; a single visit is filed
+    /// by its task, CH-06), business-affairs (LYG-0.6, LYG-4.3) and among those reception vehicles.
     fn class(&self) -> Option<Class> {
         match self {
             Self::Registered(vehicle) => Some(match vehicle.category {

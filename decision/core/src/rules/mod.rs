@@ -173,10 +173,9 @@ impl<'a> Case<'a> {
                 self.found.insert(Reason::CredentialReserved);
             }
         }
-        if let Some(seen) = subject.book.sighting.as_ref().filter(|s| s.checkpoint != self.context.checkpoint) {
-            let least_ms =
-                i64::from(self.context.policy.travel_min_between(&seen.checkpoint, self.context.checkpoint)).saturating_mul(1000);
-            let apart_ms = self.at.millis_since(seen.at).saturating_abs();
+        for (seen_at, at) in subject.book.sightings.iter().filter(|(checkpoint, _)| *checkpoint != self.context.checkpoint) {
+            let least_ms = i64::from(self.context.policy.travel_min_between(seen_at, self.context.checkpoint)).saturating_mul(1000);
+            let apart_ms = self.at.millis_since(*at).saturating_abs();
             self.add_if(apart_ms < least_ms, Reason::ImpossibleTravel);
         }
         Ok(())

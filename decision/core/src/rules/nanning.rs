@@ -20,7 +20,7 @@ struct Stage {
     verifies_seal: bool,
     /// Fast clearance: the trip is confirmed an hour before arrival here (R06, R08).
     confirms_trip: bool,
-    /// Fast clearance: an inspection is a way to go, not a hold (R06 to R08, CH-44, CH-45).
+    /// Fast clearance: an inspection is a way to go (R06 to R08, CH-44, CH-45); else it holds (CH-46).
     sends_to_inspection: bool,
 }
 
@@ -44,7 +44,8 @@ fn stage(direction: Direction) -> Stage {
     }
 }
 
-/// How the vehicle identifies itself to customs (7.28).
+/// How the vehicle identifies itself to customs (7.28, CH-43; NNG-1.3.2). The logbook is for vehicles
+/// on file only (NNG-T5a): one not on file is told before its credential is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Credential {
     IcCard,

@@ -197,3 +197,45 @@ fn applies(cell: &str, entry: bool) -> bool {
         _ => true,
     }
 }
+
+/// Every source of the rules and their tables, without tests.
+fn sources(folder: &std::path::Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("tests") {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_statement_and_choice_of_the_gate_is_named_where_it_is_done() {
+    let Some(regulations) = specification("regulations.md") else { return };
+    let mut code = String::new();
+    sources(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut code);
+    let corners = text();
+    let words = |text: &str| -> BTreeSet<String> {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        text.split(|c| !word(c)).map(|w| w.trim_end_matches('.').to_owned()).collect()
+    };
+    let (code, corners) = (words(&code), words(&corners));
+    let mut missing = Vec::new();
+    for line in regulations.lines().filter(|l| l.starts_with("| ")) {
+        let row = cells(line);
+        let statement = ["LYG-", "HGS-", "NNG-"].iter().any(|p| row[0].starts_with(p));
+        // A statement ends with its marks, a choice begins with its own.
+        if statement && row.last().is_some_and(|marks| marks.split(", ").any(|m| m == "gate")) && !code.contains(row[0]) {
+            missing.push(format!("{} in code", row[0]));
+        }
+        if row[0].starts_with("CH-") && row[1] == "gate" {
+            for (place, named) in [("code", &code), ("corner scenarios", &corners)] {
+                if !named.contains(row[0]) {
+                    missing.push(format!("{} in {place}", row[0]));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{said, scenario};
 use crate::effect::UseIntent;
-use crate::facts::{Presence, Reservation, Sighting};
+use crate::facts::{Presence, Reservation};
 use crate::rules::Outcome;
 use crate::scenario::Scenario;
 use crate::time::Instant;
@@ -122,7 +122,7 @@ fn a_plate_cannot_be_at_two_checkpoints_at_once() {
         ("JCZ-1", -1, "OPEN AUTO_RELEASE_BUSINESS_ENTRY@LYG-4.4a"),
     ] {
         let at = s.at.plus_millis(seconds * 1000);
-        s.facts.book_mut("苏G66B02").sighting = Some(Sighting { checkpoint: checkpoint.into(), at });
+        s.facts.book_mut("苏G66B02").sightings = [(checkpoint.to_owned(), at)].into();
         let outcome = s.outcome();
         assert_eq!(said(&outcome), expected, "{checkpoint} {seconds}");
         let clone = outcome.violations.iter().any(|v| v.as_str() == "V_CLONE_PLATE_SUSPECTED");
