@@ -3,5 +3,8 @@
 mod commands;
 mod gate;
 mod kills;
+mod monitoring;
+mod people;
 mod support;
+mod through_gate;
 mod tidy;

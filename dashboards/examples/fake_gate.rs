@@ -1,5 +1,6 @@
 //! The control room on made-up data, for looking at it without a gate:
 //! `cargo run --release -p portgate-dashboards --example fake_gate -- DATA_DIR PORT [PICTURES…]`
+//! With `LANES=64 EVENTS_PER_S=200` in the environment: a large port under load, for measuring the page.
 //! Sign in with an account of `DATA_DIR/demo-credentials`.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -21,7 +22,7 @@ use portgate_dashboards::{Parts, Serve, ServeConfig};
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::Log;
 use site::{create_topics, FakeSite};
-use traffic::traffic;
+use traffic::{load, traffic};
 
 #[tokio::main]
 async fn main() {
@@ -47,6 +48,10 @@ async fn main() {
     let serve = Serve::new(config, parts).await.unwrap();
     let site = FakeSite::new(log);
     tokio::spawn(site.clone().engine());
-    tokio::spawn(traffic(site, pictures, Duration::from_secs(12)));
+    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<usize>().ok());
+    match number("LANES") {
+        Some(lanes) => drop(tokio::spawn(load(site, pictures, lanes, number("EVENTS_PER_S").unwrap_or(200)))),
+        None => drop(tokio::spawn(traffic(site, pictures, Duration::from_secs(12)))),
+    }
     serve.run(async { tokio::signal::ctrl_c().await.unwrap() }).await.unwrap();
 }

@@ -228,8 +228,6 @@ impl Board {
                 self.look_out(&site, seq, &decision);
             }
             JournalEvent::Passage { passage } => self.passage(&site, seq, passage, touched),
-            // Later versions are words on it: nothing new has happened at the lane.
-            JournalEvent::Violation { violation } if violation.status != "SUSPECTED" => {}
             // A word on it is a new version and no new alarm.
             JournalEvent::Violation { violation } => {
                 self.tell("violation", &site, seq, &json!(violation));

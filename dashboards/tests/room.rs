@@ -48,7 +48,9 @@ fn body(route: &str) -> Option<Value> {
         r if r.ends_with("/ask") => Some(json!({"want": "inspection", "note": ""})),
         r if r.ends_with("/settle") => Some(json!({"note": ""})),
         r if r.ends_with("/sign") => Some(json!({"party": "PAMC", "counted": 0})),
+        r if ["/verify", "/dismiss", "/accept", "/reject"].iter().any(|end| r.ends_with(end)) => Some(json!({"reason": ""})),
         r if r.ends_with("/release") || r.ends_with("/refuse") || r.ends_with("/correct") => Some(json!({"reason": ""})),
+        "/v1/registry/import" => Some(json!({"kind": "vehicle", "id": "X1", "value": null})),
         r if r.starts_with("/v1/registry") => Some(json!({"no_such_field": 1})),
         _ => None,
     }
@@ -322,7 +324,7 @@ async fn live_events_arrive_and_are_caught_up_even_over_a_restart() {
         let kinds = heard.iter().filter(|e| !["lane", "hello"].contains(&e.kind.as_str()));
         kinds.map(|e| (e.kind.clone(), e.json()["id"].as_str().unwrap_or("").to_owned())).collect::<Vec<_>>()
     };
-    let expected = ["decision", "passage", "decision", "alert"];
+    let expected = ["decision", "passage", "decision", "violation", "alert"];
     let caught = missed(&room.listen("guard", Some(&last_id)));
     assert_eq!(caught.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>(), expected);
     assert_eq!((caught[0].1.as_str(), caught[2].1.as_str()), (second.as_str(), first.as_str()));
@@ -357,6 +359,28 @@ async fn a_port_in_use_and_an_open_demonstration_are_clear_errors() {
     }
     let open = ServeConfig { listen: ([0, 0, 0, 0], 0).into(), demo: true, ..ServeConfig::default() };
     assert!(matches!(Serve::new(open, parts()).await, Err(ServeError::DemoNotLoopback(_))));
+}
+
+/// The page's types are those of the description: `npm run client` was not forgotten.
+#[test]
+fn the_generated_client_is_fresh() {
+    let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+    if !web.join("node_modules/.bin/openapi-typescript").exists() {
+        println!("skipped: needs `npm ci` in dashboards/web");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = dir.path().join("schema.d.ts");
+    let made = std::process::Command::new("node_modules/.bin/openapi-typescript")
+        .args(["../src/api/openapi.json", "-o"])
+        .arg(&fresh)
+        .current_dir(&web)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let committed = std::fs::read_to_string(web.join("src/schema.d.ts")).unwrap();
+    let fresh_text = std::fs::read_to_string(&fresh).unwrap();
+    assert!(committed == fresh_text, "openapi.json has changed: run `npm run client` in dashboards/web");
 }
 
 /// The page itself, in headless Chromium: `web/tests/room.mjs` says what is checked.

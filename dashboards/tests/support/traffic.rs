@@ -171,3 +171,37 @@ pub async fn traffic(site: Arc<FakeSite>, pictures: Vec<Vec<u8>>, every: Duratio
         }
     }
 }
+
+/// Many lanes, `per_s` journal entries a second in all: reads, decisions, passages, each lane in turn.
+#[allow(dead_code)]
+pub async fn load(site: Arc<FakeSite>, pictures: Vec<Vec<u8>>, lanes: usize, per_s: usize) {
+    let names: Vec<String> = (1..=lanes).map(|i| format!("JCZ-{}.L{}", (i - 1) / 16 + 1, (i - 1) % 16 + 1)).collect();
+    for (i, lane) in names.iter().enumerate() {
+        let direction = if i % 2 == 0 { "ENTRY" } else { "EXIT" };
+        site.lane(lane, direction, "FREIGHT", &format!("通道 {}", i + 1)).await;
+        site.barrier(lane, BarrierState::Closed).await;
+    }
+    let mut standing: Vec<Option<String>> = vec![None; lanes];
+    let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / per_s.max(1) as u64));
+    let mut n = 0usize;
+    loop {
+        for (lane, standing) in names.iter().zip(standing.iter_mut()) {
+            // A passage and its end, a read, an arrival, a decision, a queue: six entries.
+            for _ in 0..6 {
+                tick.tick().await;
+            }
+            if let Some(id) = standing.take() {
+                site.pass(&id).await;
+            }
+            let mut vehicle = script(n, lane);
+            if let Some(picture) = pictures.get(n % pictures.len().max(1)) {
+                let frame = format!("F{n:07}");
+                site.frame(lane, &frame, picture.clone()).await;
+                vehicle.frame_id = Some(frame);
+            }
+            site.queue(lane, (n * 7 % 12) as u32).await;
+            *standing = Some(site.arrive(&vehicle).await);
+            n += 1;
+        }
+    }
+}

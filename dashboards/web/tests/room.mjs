@@ -1,65 +1,23 @@
-// The page in a real browser, against a running gate (or the example `fake_gate`):
+// The room in a real browser, against a running gate (or the example `fake_gate`):
 //   node tests/room.mjs URL DATA_DIR [SCREENSHOT_DIR]
 // Prints a line per check; exit code 1 when one fails or the browser's console shows an error.
-import fs from 'node:fs'
-import path from 'node:path'
-import { chromium } from 'playwright-core'
+import { check, offline, open, run, shot, url, wire } from './kit.mjs'
 
-const [url, data, shots] = process.argv.slice(2)
-if (!url || !data) {
-  console.error('usage: node tests/room.mjs URL DATA_DIR [SCREENSHOT_DIR]')
-  process.exit(2)
-}
-const credentials = fs.readFileSync(path.join(data, 'demo-credentials'), 'utf8')
-const secretOf = (name) => credentials.split('\n').find((l) => l.startsWith(`${name} `)).split(' ')[1]
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
-const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-const browser = await chromium.launch({ executablePath, headless: true, args })
-
-let failed = 0
-const noise = []
-function check(what, right, more = '') {
-  console.log(`${right ? 'ok  ' : 'FAIL'} ${what}${more ? ` (${more})` : ''}`)
-  if (!right) failed += 1
-}
-
-async function open(who, lang, theme) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
-  const page = await context.newPage()
-  page.on('console', (m) => ['error', 'warning'].includes(m.type()) && noise.push(`${who}: ${m.text()}`))
-  page.on('pageerror', (e) => noise.push(`${who}: ${e}`))
-  await page.addInitScript(([l, t]) => {
-    localStorage.setItem('portgate.lang', l)
-    localStorage.setItem('portgate.theme', t)
-  }, [lang, theme])
-  await page.goto(url)
-  await page.fill('input[name=username]', who)
-  await page.fill('input[name=password]', secretOf(who))
-  await page.keyboard.press('Enter')
-  await page.waitForSelector('.lane', { timeout: 15_000 })
-  await page.waitForSelector('.state.live', { timeout: 15_000 })
-  return page
-}
-
-async function shot(page, name) {
-  if (shots) await page.screenshot({ path: path.join(shots, `${name}.png`) })
-}
-
-try {
-  const guard = await open('guard', 'zh', 'dark')
+await run(async () => {
+  const line = await wire()
+  const guard = await open('guard', 'zh', 'dark', '', line.url)
+  await guard.waitForSelector('.lane', { timeout: 15_000 })
   check('four lanes are shown', (await guard.locator('.lane').count()) === 4)
   check('Chinese first', (await guard.textContent('.desk h2')).includes('待处理'))
-  await guard.waitForSelector('.lane img', { timeout: 30_000 })
-  const drawn = () => guard.evaluate(() => [...document.querySelectorAll('.lane img')].some((i) => i.complete && i.naturalWidth > 0))
-  await guard.waitForFunction(() => [...document.querySelectorAll('.lane img')].some((i) => i.complete && i.naturalWidth > 0), null, { timeout: 15_000 })
-  check('a lane shows its picture', await drawn())
+  await guard.waitForFunction(() => [...document.querySelectorAll('.lane img')].some((i) => i.complete && i.naturalWidth > 0), null, { timeout: 45_000 })
+  check('a lane shows its picture', true)
   await guard.waitForSelector('tbody tr', { timeout: 60_000 })
   await shot(guard, 'room-zh-dark')
 
   await guard.click('tbody tr')
   await guard.waitForSelector('.case dl', { timeout: 10_000 })
   check('a decision opens with its history', (await guard.locator('.versions li').count()) >= 1)
-  await guard.waitForTimeout(600)
+  await guard.waitForTimeout(900)
   await shot(guard, 'decision-zh-dark')
   await guard.keyboard.press('Escape')
   await guard.waitForTimeout(500)
@@ -97,18 +55,54 @@ try {
   }
   if (!released) check('a green hold is released with one key', false)
 
-  await guard.click('text=English')
+  // Help is asked for with two keys and seen on the other screen at once.
+  let asked = false
+  for (let attempt = 0; attempt < 20 && !asked; attempt += 1) {
+    await guard.waitForSelector('.item', { timeout: 120_000 })
+    await guard.evaluate(() => document.querySelector('.item')?.click())
+    await guard.waitForTimeout(800)
+    await guard.keyboard.press('s')
+    await guard.keyboard.press('1')
+    const seen = await supervisor.waitForSelector('.item .asks', { timeout: 4_000 }).catch(() => null)
+    asked = seen !== null
+    if (asked) {
+      check('calling the supervisor takes two keys and shows on the supervisor’s desk, first in line', (await supervisor.locator('.item').first().locator('.asks').count()) === 1)
+      await shot(supervisor, 'desk-asked-en-light')
+    } else await guard.keyboard.press('Escape')
+  }
+  if (!asked) check('calling the supervisor', false)
+
+  // The driver's display of a lane.
+  const display = await guard.context().newPage()
+  await display.goto(`${url}/display/JCZ-1.L1`)
+  await display.waitForFunction(() => document.getElementById('zh')?.textContent !== '…', null, { timeout: 10_000 })
+  const sign = await display.evaluate(() => ({ text: document.body.innerText, size: parseFloat(getComputedStyle(document.getElementById('zh')).fontSize) }))
+  check('the driver’s display says in large Chinese what to do', /请|禁止/.test(sign.text) && sign.size > 100, `${Math.round(sign.size)} px`)
+  await shot(display, 'display')
+  await display.close()
+
+  // Cut off: it says so; back again: it tells what happened meanwhile.
+  line.cut()
+  await guard.waitForSelector('.strip.lost', { timeout: 60_000 })
+  check('a page that is cut off says so', true)
+  await guard.waitForTimeout(15_000)
+  await line.mend()
+  await guard.waitForSelector('.strip.back', { timeout: 30_000 })
+  offline(false)
+  await guard.locator('.strip.back .btn').first().click()
+  await guard.waitForTimeout(800)
+  check('back again it tells what happened meanwhile', (await guard.locator('.el-drawer .list li').count()) >= 1 || (await guard.locator('.strip.back').count()) === 0)
+  await shot(guard, 'away-zh-dark')
+  await guard.keyboard.press('Escape')
+  await guard.waitForTimeout(600)
+
+  await guard.click('header .btn:has-text("English")')
   check('the language switches without loading anew', (await guard.textContent('.desk h2')).includes('To be decided'))
   const analyst = await open('analyst', 'zh', 'light')
+  await analyst.waitForSelector('.lane', { timeout: 15_000 })
   await analyst.waitForTimeout(500)
   check('an analyst sees no pictures and no whole plate', (await analyst.locator('.lane img').count()) === 0 && !(await analyst.locator('.plate').evaluateAll((all) => all.some((p) => !(p.getAttribute('aria-label') ?? '').includes('*')))))
   await guard.click('text=Sign out')
   await guard.waitForSelector('input[name=username]')
   check('signing out leads to the sign-in page', true)
-  check('the console shows no errors', noise.length === 0, noise.slice(0, 3).join(' | '))
-} catch (e) {
-  check(`the run ended early: ${e.message.split('\n')[0]}`, false, noise.slice(0, 3).join(' | '))
-} finally {
-  await browser.close()
-}
-process.exit(failed ? 1 : 0)
+})
