@@ -68,14 +68,8 @@ pub struct UseState {
     pub at: Instant,
 }
 
-/// Where and when a plate was last seen by a decided approach.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
-    /// Checkpoint.
-    pub checkpoint: String,
-    /// Event time.
-    pub at: Instant,
-}
+/// Sightings are forgotten after this long: no policy asks for longer ways ([`crate::policy::Policy::check`]).
+const SIGHTING_KEPT_MS: i64 = 86_400_000;
 
 /// Everything used under one plate. Belongs to the engine; a registry write never resets it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +83,24 @@ pub struct UseBook {
     /// `kind/id` (or `presence`) → claim.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reserved: BTreeMap<String, Reservation>,
-    /// Last sighting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sighting: Option<Sighting>,
+    /// Checkpoint → arrival of the latest decided approach that a camera or a guard read so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sightings: BTreeMap<String, Instant>,
+}
+
+impl UseBook {
+    /// The plate was seen at a checkpoint.
+    pub fn seen(&mut self, checkpoint: &str, at: Instant) {
+        self.sightings.retain(|_, earlier| at.millis_since(*earlier) <= SIGHTING_KEPT_MS);
+        self.sightings.insert(checkpoint.to_owned(), at);
+    }
+
+    /// It was another plate that was seen there then.
+    pub fn not_seen(&mut self, checkpoint: &str, at: Instant) {
+        if self.sightings.get(checkpoint) == Some(&at) {
+            self.sightings.remove(checkpoint);
+        }
+    }
 }
 
 /// Read access to registry and use. Implementations are synchronous and consistent: during one

@@ -136,6 +136,16 @@ impl Timeline {
         self.in_force(PolicyMode::Live, at).is_none() && self.revisions.iter().any(ended)
     }
 
+    /// Where a revision stands at the instant, in a word for screens.
+    pub fn standing_of(&self, revision: &Revision, at: Instant) -> &'static str {
+        match self.in_force(revision.mode, at) {
+            Some(counting) if std::ptr::eq(counting, revision) => "IN_FORCE",
+            _ if revision.withdrawn_at.is_some_and(|end| end <= at) => "WITHDRAWN",
+            _ if at < revision.effective_at => "PENDING",
+            _ => "PAST",
+        }
+    }
+
     /// Forgets the oldest that count no more, beyond the bound.
     fn forget(&mut self, at: Instant) {
         while self.revisions.len() > REVISIONS_MAX {
@@ -225,6 +235,8 @@ mod tests {
         assert_eq!(line.in_force(PolicyMode::Live, just_before).unwrap().switches.pairing_window_s, 20);
         assert_eq!(window(&line, "20T00:00"), Some(30));
         assert_eq!(line.revisions.len(), 3);
+        let standing = |at: &str| line.revisions.iter().map(|r| line.standing_of(r, t(at))).collect::<Vec<_>>();
+        assert_eq!(standing("10T00:00"), ["PAST", "PENDING", "IN_FORCE"]);
     }
 
     #[test]

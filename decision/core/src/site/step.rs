@@ -6,8 +6,8 @@ use super::approach::{is_evidence, Approach, Authorisation, Phase};
 use super::registry::Write;
 use super::{Change, Input, LaneState, Left, Step, World};
 use crate::command::{BarrierState, Command, Order};
-use crate::decision::{Answer, AnswerOutcome, Beside, Decision, ReasonRecord, Verdict};
-use crate::facts::{Entry, FactError, FactSource, Reservation, Sighting, UseBook};
+use crate::decision::{Answer, AnswerOutcome, Beside, Decision, PlateSource, ReasonRecord, Verdict};
+use crate::facts::{Entry, FactError, FactSource, Reservation, UseBook};
 use crate::journal::{AuthorisedBy, Ending, JournalEvent};
 use crate::people::Principal;
 use crate::plate::normalise;
@@ -474,6 +474,7 @@ impl Run<'_> {
             advisory: self.beside(place.standing.advisory.as_ref(), place, approach, outcome),
             reasons,
         };
+        self.sighted(place, approach, before.as_ref(), outcome)?;
         let raised = before.map(|b| b.violations).unwrap_or_default();
         let fresh: Vec<(String, String)> = outcome
             .reasons
@@ -491,6 +492,23 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Remembers where the plate was seen: from the decision on, so that its double at another
+    /// checkpoint is noticed while this vehicle still stands here (CH-51).
+    fn sighted(&mut self, place: &Place, approach: &Approach, before: Option<&Decision>, outcome: &Outcome) -> Result<(), FactError> {
+        let (checkpoint, at) = (&place.checkpoint.id, approach.arrived_at);
+        let was = before.and_then(|b| b.plate.as_deref());
+        if before.is_some() && was == outcome.plate.as_deref() {
+            return Ok(());
+        }
+        if let Some(was) = was {
+            self.edit_book(was, |book| book.not_seen(checkpoint, at))?;
+        }
+        match (&outcome.plate, outcome.plate_source) {
+            (Some(plate), Some(PlateSource::Camera | PlateSource::Manual)) => self.edit_book(plate, |book| book.seen(checkpoint, at)),
+            (_, Some(_) | None) => Ok(()),
+        }
     }
 
     /// Commands the barrier open for this approach and reserves what its passage will use.
@@ -641,7 +659,7 @@ impl Run<'_> {
         self.end(place, state, &gone, ending, at)
     }
 
-    /// Puts the end on record, remembers where the plate was seen, and lets the next one step up.
+    /// Puts the end on record and lets the next one step up.
     pub(super) fn end(
         &mut self,
         place: &Place,
@@ -653,14 +671,6 @@ impl Run<'_> {
         let plate = gone.inputs.plate_read.as_ref().map(|p| normalise(&p.text)).filter(|t| !t.is_empty());
         state.left = Some(Left { at, plate, tracks: gone.tracks.clone() });
         self.emit(JournalEvent::Ended { approach_id: gone.approach_id.clone(), lane: state.lane.clone(), ending });
-        if let Some(decision) = self.latest(gone)? {
-            if let (Some(plate), Some(crate::decision::PlateSource::Camera | crate::decision::PlateSource::Manual)) =
-                (&decision.plate, decision.plate_source)
-            {
-                let seen = Sighting { checkpoint: place.checkpoint.id.clone(), at: gone.arrived_at };
-                self.edit_book(plate, |book| book.sighting = Some(seen))?;
-            }
-        }
         if let Some(mut next) = state.behind.take() {
             next.window_from = super::approach::is_evidence(&next.inputs).then_some(self.now);
             next.evidence_at = self.now;

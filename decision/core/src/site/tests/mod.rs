@@ -4,6 +4,7 @@
 mod policy;
 mod registry;
 mod ruling;
+mod travel;
 mod trouble;
 
 use serde_json::{json, Value};
