@@ -8,8 +8,9 @@ use anyhow::{bail, Context, Result};
 use bytes::Bytes;
 use portgate_analytics::format::{self, Format};
 use portgate_analytics::Analytics;
-use portgate_core::people::{Principal, Role};
+use portgate_core::people::Principal;
 use portgate_core::registry::Kind;
+use portgate_core::timeline::Timeline;
 use portgate_dashboards::evidence::EvidenceStore;
 use portgate_dashboards::registry::{split_key, RegistryItem, RegistryReader};
 use portgate_dashboards::{ReadyCheck, SqlRunner, SqlTable};
@@ -19,6 +20,7 @@ use portgate_log::embedded::EmbeddedLog;
 use portgate_log::{topics, Log, LogError};
 use portgate_store::Store;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::control::{Handler, Request};
 
@@ -39,6 +41,9 @@ impl RegistryReader for StoreRegistry {
     fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegistryItem>, String> {
         let entries = self.0.list(kind, prefix, after, limit).map_err(|e| e.to_string())?;
         Ok(entries.into_iter().map(|e| RegistryItem { id: e.id, value: e.value }).collect())
+    }
+    fn policies(&self) -> Result<Vec<(String, Timeline)>, String> {
+        self.0.policy_scopes().map_err(|e| e.to_string())
     }
 }
 
@@ -63,7 +68,7 @@ pub struct Sql(pub Analytics);
 #[async_trait::async_trait]
 impl SqlRunner for Sql {
     async fn query(&self, who: &Principal, sql: &str, rows_max: usize) -> Result<SqlTable, String> {
-        let answer = self.0.query(sql, who.role).await.map_err(|e| e.to_string())?;
+        let answer = self.0.query(sql, who).await.map_err(|e| e.to_string())?;
         let columns: Vec<String> = answer.schema.fields().iter().map(|f| f.name().clone()).collect();
         let truncated = answer.rows() > rows_max;
         let text = format::to_string(&answer, Format::Json).map_err(|e| e.to_string())?;
@@ -129,14 +134,12 @@ pub struct ControlHandler {
 
 #[async_trait::async_trait]
 impl Handler for ControlHandler {
-    async fn handle(&self, request: Request) -> Result<Vec<u8>> {
+    async fn handle(&self, request: Request, progress: mpsc::Sender<String>) -> Result<Vec<u8>> {
         match request {
             Request::Sql { query, format } => {
                 let analytics = self.analytics.as_ref().context("this process does not run the role analyse")?;
                 let format: Format = format.parse().map_err(anyhow::Error::msg)?;
-                // Whoever may read the folder's files may read what is in them.
-                let answer = analytics.query(&query, Role::Security).await?;
-                Ok(format::to_string(&answer, format)?.into_bytes())
+                crate::commands::sql::answer(analytics, &query, format, |words| drop(progress.try_send(words))).await
             }
             Request::RegistryImport { name, lines } => self.import(&name, &lines).await,
             Request::RegistryExport => {

@@ -56,6 +56,8 @@ pub enum Action {
     HandOver,
     /// See the audit.
     Audit,
+    /// Verify or dismiss violations, decide sanctions; which, the body that the norm names says.
+    Rule,
     /// Make and remove accounts.
     ManageAccounts,
     /// Read the metrics from elsewhere than this machine.
@@ -64,7 +66,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Self_,
         Self::SeeLanes,
         Self::SeeDecisions,
@@ -81,6 +83,7 @@ impl Action {
         Self::Watch,
         Self::HandOver,
         Self::Audit,
+        Self::Rule,
         Self::ManageAccounts,
         Self::ReadMetrics,
     ];
@@ -98,7 +101,7 @@ pub fn may(role: Role, action: Action) -> bool {
         A::PostFrames => role == R::Device,
         A::PostReads => matches!(role, R::Device | R::Guard | R::Supervisor | R::Customs),
         A::ReadRegistry => !matches!(role, R::Analyst | R::Device),
-        A::WriteRegistry => matches!(role, R::Registrar | R::Administrator | R::Supervisor | R::Security),
+        A::WriteRegistry => matches!(role, R::Registrar | R::Administrator | R::Guard | R::Supervisor | R::Security | R::Customs),
         A::Sql => matches!(role, R::Analyst | R::Security | R::Administrator),
         A::Search => matches!(role, R::Guard | R::Supervisor | R::Security | R::Customs),
         A::Samples => matches!(role, R::Supervisor | R::Security),
@@ -106,6 +109,7 @@ pub fn may(role: Role, action: Action) -> bool {
         A::Watch => matches!(role, R::Supervisor | R::Security),
         A::HandOver => matches!(role, R::Supervisor | R::Registrar),
         A::Audit => matches!(role, R::Security | R::Administrator),
+        A::Rule => matches!(role, R::Guard | R::Supervisor | R::Security | R::Registrar | R::Customs),
         A::ManageAccounts => role == R::Administrator,
         A::ReadMetrics => matches!(role, R::Administrator | R::Analyst),
     }
@@ -117,6 +121,8 @@ pub fn may_write_kind(role: Role, kind: Kind) -> bool {
         Kind::Site | Kind::Checkpoint | Kind::Lane | Kind::Policy => role == Role::Administrator,
         Kind::PeakMode => role == Role::Supervisor,
         Kind::Ban => matches!(role, Role::Registrar | Role::Security),
+        // Checkpoint managers and customs order inspections; who may end one the engine says (LYG-7.8a, NNG-2.2.i3).
+        Kind::InspectionOrder => matches!(role, Role::Registrar | Role::Guard | Role::Supervisor | Role::Security | Role::Customs),
         Kind::Enterprise
         | Kind::Vehicle
         | Kind::Card
@@ -124,7 +130,6 @@ pub fn may_write_kind(role: Role, kind: Kind) -> bool {
         | Kind::Reception
         | Kind::ExitPermit
         | Kind::LeaveConsent
-        | Kind::InspectionOrder
         | Kind::Appointment
         | Kind::Approval
         | Kind::QrCode
@@ -184,6 +189,10 @@ pub fn access(method: &Method, route: &str) -> Option<Access> {
         "/v1/handovers/{day}/sign" if post => Needs(Action::HandOver),
         "/v1/questions" if read => Needs(Action::Sql),
         "/v1/questions/{name}" if write => Needs(Action::Sql),
+        "/v1/violations" | "/v1/violations/{id}" | "/v1/sanctions" if read => Needs(Action::SeeDecisions),
+        "/v1/violations/{id}/verify" | "/v1/violations/{id}/dismiss" if post => Needs(Action::Rule),
+        "/v1/sanctions/{id}/accept" | "/v1/sanctions/{id}/reject" if post => Needs(Action::Rule),
+        "/v1/policies" if read => Needs(Action::ReadRegistry),
         "/v1/registry/import" if post => Needs(Action::WriteRegistry),
         "/v1/registry/{kind}" if read => Needs(Action::ReadRegistry),
         "/v1/registry/{kind}/{id}" if read => Needs(Action::ReadRegistry),

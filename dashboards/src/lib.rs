@@ -26,6 +26,7 @@ pub mod state;
 pub mod telemetry;
 pub mod tls;
 pub mod views;
+pub mod violations;
 mod web;
 pub mod webhook;
 pub mod wildcard;
@@ -40,13 +41,13 @@ use axum::Router;
 use bytes::Bytes;
 use dashmap::DashSet;
 use portgate_core::decision::Answer;
-use portgate_core::journal::JournalEntry;
+use portgate_core::journal::{JournalEntry, Violation};
 use portgate_log::{topics, Log, Record};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio_rustls::rustls::ServerConfig;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
@@ -62,6 +63,7 @@ use crate::room::{Room, RoomEntry};
 pub use crate::state::{AppState, ReadyCheck, SqlRunner, SqlTable};
 pub use crate::tls::TlsFiles;
 use crate::tls::{Peer, TlsListener};
+use crate::violations::Violations;
 pub use crate::webhook::WebhookConfig;
 use crate::webhook::Webhooks;
 
@@ -148,6 +150,8 @@ struct Feeds {
     pictures: Arc<Following>,
     replies: Arc<Following>,
     entries: Arc<Following>,
+    violations: Arc<Violations>,
+    suspicions: Arc<Following>,
 }
 
 impl Serve {
@@ -222,6 +226,7 @@ fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
     let hub = Arc::new(Hub::default());
     let answers = Arc::new(Answers::default());
     let room = Arc::new(Room::default());
+    let violations = Arc::new(Violations::default());
     let (webhooks, senders) = Webhooks::new(&config.webhooks);
     let board = Arc::new(Board::new(hub.clone(), answers.clone(), room.clone(), webhooks));
     let frames = Arc::new(FrameCache::default());
@@ -245,9 +250,11 @@ fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
         pictures: Following::new(topics::FRAMES),
         replies: Following::new(answers::TOPIC),
         entries: Following::new(room::TOPIC),
+        violations: violations.clone(),
+        suspicions: Following::new(topics::VIOLATIONS),
     };
-    let following =
-        vec![feeds.journal.clone(), feeds.registry.clone(), feeds.pictures.clone(), feeds.replies.clone(), feeds.entries.clone()];
+    let own = [&feeds.journal, &feeds.registry, &feeds.pictures, &feeds.replies, &feeds.entries, &feeds.suspicions];
+    let following = own.into_iter().cloned().collect();
     let state = AppState {
         log: parts.log.clone(),
         accounts: parts.accounts.clone(),
@@ -258,6 +265,7 @@ fn assemble(config: &ServeConfig, parts: &Parts) -> (Arc<AppState>, Feeds) {
         answers,
         registry,
         room,
+        violations,
         limits: Limits::default(),
         evidence: parts.evidence.clone(),
         sql: parts.sql.clone(),
@@ -352,6 +360,12 @@ impl Feeds {
             }
         });
         tasks.spawn(follow_on(&self.replies, Start::Tail(0), replies, nothing.clone()));
+
+        let book = self.violations.clone();
+        let suspicions: Arc<dyn Fn(Vec<Record>) + Send + Sync> = Arc::new(move |records| {
+            records.iter().filter_map(read_json::<Violation>).for_each(|violation| book.apply(violation));
+        });
+        tasks.spawn(follow_on(&self.suspicions, Start::Earliest, suspicions, nothing.clone()));
 
         let changed = Arc::new(DashSet::new());
         let (frames, board, to_announce) = (self.frames.clone(), self.board.clone(), changed.clone());

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
-use portgate_core::registry::Kind;
+use portgate_core::registry::{Kind, Record};
+use portgate_core::time::Instant;
+use portgate_core::timeline::{scope_of, Timeline};
 use serde::Serialize;
 use serde_json::Value;
+
+/// Policy records listed.
+const POLICIES_MAX: usize = 1000;
 
 /// A record as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,6 +36,22 @@ pub trait RegistryReader: Send + Sync + 'static {
     /// # Errors
     /// In words, when the registry can't be read.
     fn list(&self, kind: Kind, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<RegistryItem>, String>;
+
+    /// Every policy scope with its revisions. Without a store only the latest record of each id is
+    /// known, as if it had always counted from its instant.
+    ///
+    /// # Errors
+    /// In words, when the registry can't be read.
+    fn policies(&self) -> Result<Vec<(String, Timeline)>, String> {
+        let mut scopes: BTreeMap<String, Timeline> = BTreeMap::new();
+        for item in self.list(Kind::Policy, "", None, POLICIES_MAX)? {
+            if let Ok(Record::Policy(record)) = Record::parse(Kind::Policy, &item.id, &item.value) {
+                let timeline = scopes.entry(scope_of(&record).to_owned()).or_default();
+                timeline.enter(&record, Instant::from_micros(0), None).map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(scopes.into_iter().collect())
+    }
 }
 
 /// The compacted topic materialised in memory: for a `serve` node without a store.

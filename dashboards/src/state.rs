@@ -23,6 +23,7 @@ use crate::limits::Limits;
 use crate::registry::RegistryReader;
 use crate::room::Room;
 use crate::sessions::Sessions;
+use crate::violations::Violations;
 
 /// The result of a query.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -59,6 +60,7 @@ pub struct AppState {
     pub(crate) answers: Arc<Answers>,
     pub(crate) registry: Arc<dyn RegistryReader>,
     pub(crate) room: Arc<Room>,
+    pub(crate) violations: Arc<Violations>,
     pub(crate) limits: Limits,
     pub(crate) evidence: Arc<dyn EvidenceStore>,
     pub(crate) sql: Option<Arc<dyn SqlRunner>>,

@@ -6,7 +6,7 @@
 
 use portgate_core::command::Command;
 use portgate_core::decision::{Answer, Decision};
-use portgate_core::journal::JournalEntry;
+use portgate_core::journal::{JournalEntry, Violation};
 use portgate_core::read::ReadMessage;
 use portgate_core::registry::{
     Appointment, Approval, Ban, Card, Checkpoint, CustomsDriver, CustomsEnterprise, CustomsVehicle, Enterprise, Escort, ExitPermit,
@@ -38,6 +38,7 @@ pub fn all() -> Vec<(String, Schema)> {
         ("decisions", schema_for!(Decision)),
         ("commands", schema_for!(Command)),
         ("journal", schema_for!(JournalEntry)),
+        ("violations", schema_for!(Violation)),
         ("answers", schema_for!(Answer)),
         ("rejected", schema_for!(Rejected)),
         ("registry", schema_for!(RegistryRecord)),

@@ -12,6 +12,7 @@ mod search;
 mod session;
 mod sql;
 mod traffic;
+mod violations;
 
 use std::sync::Arc;
 
@@ -74,6 +75,14 @@ pub fn router(state: Arc<AppState>, edge: Router) -> Router {
         .route("/v1/questions", get(room::questions))
         .route("/v1/questions/{name}", put(room::put_question).delete(room::delete_question))
         .route("/v1/alerts", get(decisions::alerts))
+        .route("/v1/violations", get(violations::list))
+        .route("/v1/violations/{id}", get(violations::one))
+        .route("/v1/violations/{id}/verify", post(violations::verify))
+        .route("/v1/violations/{id}/dismiss", post(violations::dismiss))
+        .route("/v1/sanctions", get(violations::sanctions))
+        .route("/v1/sanctions/{id}/accept", post(violations::accept))
+        .route("/v1/sanctions/{id}/reject", post(violations::reject))
+        .route("/v1/policies", get(violations::policies))
         .route("/v1/events", get(events::listen))
         .route("/v1/registry/import", post(registry::import).layer(DefaultBodyLimit::max(IMPORT_BYTES_MAX)))
         .route("/v1/registry/{kind}", get(registry::list))

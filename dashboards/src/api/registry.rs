@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use portgate_core::people::Principal;
+use portgate_core::people::{Principal, Role};
 use portgate_core::registry::{Kind, Record};
 use portgate_log::{topics, NewRecord};
 use serde::Deserialize;
@@ -211,6 +211,9 @@ pub async fn delete(
     Path((name, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let kind = allowed(&who, &name)?;
+    if kind == Kind::InspectionOrder && who.role != Role::Registrar {
+        return Err(ApiError::forbidden("an inspection is concluded (state CONCLUDED), which stays on record; only the registrar deletes"));
+    }
     write(&state, &who, kind, &id, None).await
 }
 

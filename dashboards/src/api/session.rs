@@ -35,6 +35,7 @@ fn about(principal: &Principal, demo: bool) -> Value {
         (Action::Speak, "speak"),
         (Action::ReadRegistry, "read_registry"),
         (Action::WriteRegistry, "write_registry"),
+        (Action::Rule, "rule"),
         (Action::Sql, "sql"),
         (Action::Search, "search"),
         (Action::Samples, "samples"),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use portgate_core::journal::JournalEvent;
+use portgate_core::reason::SysReason;
 use portgate_core::site::{step, Change, Input, LaneState, Phase, Step};
 use portgate_core::time::Instant;
 use portgate_store::{Committed, Overlay, Store};
@@ -29,6 +30,8 @@ pub(crate) struct Work {
     pub(crate) items: Vec<Item>,
     /// Sources processed by this batch: topic, partition, next offset.
     pub(crate) offsets: Vec<(String, u32, u64)>,
+    /// Components that have gone away or come back since what is on record.
+    pub(crate) changed: Vec<(SysReason, bool)>,
     /// The registry is current as of then.
     pub(crate) registry_current_at: Option<Instant>,
     /// Everything that has come in until now is in this batch: deadlines up to now are due.
@@ -70,6 +73,12 @@ pub(crate) fn apply(
     wall: Instant,
 ) -> Result<Applied, EngineError> {
     let mut run = Run { store, frames, options, wall, timers: timers.clone(), batch: store.begin() };
+    if !work.changed.is_empty() {
+        let now = run.effective(work.items.first().map_or(wall, |item| item.received));
+        for (component, away) in &work.changed {
+            run.step(Input::Degraded { component: *component, away: *away }, now)?;
+        }
+    }
     for item in &work.items {
         let now = run.effective(item.received);
         run.fire_due(now)?;

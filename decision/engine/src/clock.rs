@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portgate_core::time::Instant;
@@ -13,6 +14,12 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Instant;
+
+    /// Time passed since some beginning, by a clock that never steps: what [`Clock::now`] is compared
+    /// with. None: there is none.
+    fn steady(&self) -> Option<Duration> {
+        None
+    }
 
     /// Waits so long, whatever becomes of [`Clock::now`] meanwhile.
     fn sleep(&self, how_long: Duration) -> Sleep {
@@ -28,5 +35,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Instant {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Instant::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        static BEGINNING: OnceLock<std::time::Instant> = OnceLock::new();
+        Some(BEGINNING.get_or_init(std::time::Instant::now).elapsed())
     }
 }

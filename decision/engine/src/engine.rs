@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portgate_core::reason::SysReason;
 use portgate_core::time::Instant;
 use portgate_log::{partition_for_key, topics, Consumer, ConsumerOptions, Log, LogError, Record, StartFrom, TopicPartition};
 use portgate_store::Store;
@@ -19,6 +20,7 @@ use crate::error::EngineError;
 use crate::follow::{last_seq, range_of, Follower};
 use crate::frames::Frames;
 use crate::handle::{EngineHandle, Standing, Status};
+use crate::health::{Health, Limits, Seen};
 use crate::input::{self, Rejected, Taken};
 use crate::publish::{Batch, Outlet, Publisher};
 use crate::registry_tail::{RegistryTail, Tailed};
@@ -35,6 +37,11 @@ pub struct EngineOptions {
     pub evidence_retention_ms: i64,
     /// What has waited longer than this is stepped at the time the log got it, milliseconds.
     pub live_lag_ms: i64,
+    /// Nothing opens on a registry known current longer ago than this, milliseconds.
+    pub registry_stale_ms: i64,
+    /// Nothing opens for a minute after the clock has stepped by more than this, milliseconds, nor
+    /// while it lies that much behind the journal.
+    pub clock_step_ms: i64,
     /// The consumer group's name is this and the site.
     pub group: String,
 }
@@ -48,6 +55,8 @@ impl Default for EngineOptions {
             seen_horizon_ms: 7 * DAY_MS,
             evidence_retention_ms: 365 * DAY_MS,
             live_lag_ms: 2_000,
+            registry_stale_ms: 30_000,
+            clock_step_ms: 5_000,
             group: "portgate-decide".into(),
         }
     }
@@ -117,6 +126,9 @@ struct Sources {
     caught_up: bool,
     /// Reads the log got up to then have been taken in, though the offsets do not say so.
     known_until: Option<Instant>,
+    /// When this run began; until the registry has spoken that is when it was current.
+    began_at: Instant,
+    health: Health,
 }
 
 impl Engine {
@@ -326,7 +338,8 @@ impl Engine {
             let run = sources.next_run(self.options.batch_max);
             let last = run.is_empty();
             self.fill(&mut work, &run, sources).await?;
-            if last && work.items.is_empty() && !work.due && !work.prune && work.registry_current_at.is_none() {
+            work.changed = self.look(&work, sources);
+            if last && work.items.is_empty() && work.changed.is_empty() && !work.due && !work.prune && work.registry_current_at.is_none() {
                 return Ok(());
             }
             let mut wait = RETRY_WAIT;
@@ -363,6 +376,31 @@ impl Engine {
                 return Ok(());
             }
         }
+    }
+
+    /// What has gone away or come back, as what comes next will be decided.
+    fn look(&self, work: &Work, sources: &mut Sources) -> Vec<(SysReason, bool)> {
+        let wall = self.clock.now();
+        let waited = |received: &Instant| wall.millis_since(*received) > self.options.live_lag_ms;
+        let next = sources.registry.front().map(|r| Instant::from_millis(r.timestamp_ms));
+        let known = [
+            Some(self.store.registry_head().current_at),
+            Some(sources.began_at),
+            sources.registry_current_at,
+            work.registry_current_at,
+            next,
+        ];
+        let seen = Seen {
+            wall,
+            steady: self.clock.steady(),
+            at: work.items.first().map(|item| item.received).filter(waited).unwrap_or(wall),
+            registry_current_at: known.into_iter().flatten().max().unwrap_or(wall),
+            journal_at: self.store.journal_head().at,
+            outbox_waits: self.status.borrow().outbox_trouble.is_some(),
+            frames_away: self.frames.away(),
+        };
+        let limits = Limits { registry_stale_ms: self.options.registry_stale_ms, clock_step_ms: self.options.clock_step_ms };
+        sources.health.look(limits, seen, &self.store.degraded())
     }
 
     /// Turns a run of records into inputs; misfits go on record first.
@@ -438,6 +476,8 @@ impl Engine {
             backlog_end,
             caught_up: false,
             known_until: None,
+            began_at: self.clock.now(),
+            health: Health::default(),
         })
     }
 

@@ -66,7 +66,9 @@ impl EngineError {
             Self::Store(e) => e.is_retriable(),
             Self::Log(e) => e.is_retriable(),
             Self::Facts(_) => true,
-            Self::Diverged { .. } | Self::Gap { .. } | Self::Differs { .. } | Self::Journal(_) | Self::Unowned(_) | Self::Worker(_) => false,
+            Self::Diverged { .. } | Self::Gap { .. } | Self::Differs { .. } | Self::Journal(_) | Self::Unowned(_) | Self::Worker(_) => {
+                false
+            }
         }
     }
 }

@@ -329,7 +329,8 @@ fn take_group(
     let group: Vec<Recorded> = waiting.drain(..n).collect();
     for change in &mut outcome.changes {
         if let Change::Decision(formed) = change {
-            let on_record = group.iter().filter_map(|r| decision_of(&r.entry.event)).find(|d| d.id == formed.id && d.version == formed.version);
+            let on_record =
+                group.iter().filter_map(|r| decision_of(&r.entry.event)).find(|d| d.id == formed.id && d.version == formed.version);
             if let Some(on_record) = on_record {
                 **formed = on_record.clone();
             }
@@ -354,12 +355,7 @@ fn take_group(
 }
 
 /// The picture, if it is still at hand and is the one on record.
-fn keep_evidence(
-    batch: &mut Overlay<'_>,
-    frames: &dyn Frames,
-    decision: &Decision,
-    at: Instant,
-) -> Result<(), EngineError> {
+fn keep_evidence(batch: &mut Overlay<'_>, frames: &dyn Frames, decision: &Decision, at: Instant) -> Result<(), EngineError> {
     let Some(evidence) = &decision.evidence else { return Ok(()) };
     if let Some(picture) = frames.frame(&evidence.frame_id) {
         if sha256_hex(&picture) == evidence.sha256 {

@@ -1,6 +1,7 @@
 //! Recent frames in memory, so that the evidence of a decision is at hand when it is formed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const BACK_FRAMES: u64 = 500;
 const POLL_FRAMES: usize = 64;
 /// How long a poll waits for a frame.
 const POLL_WAIT: Duration = Duration::from_secs(1);
+/// Failures one after the other from which on frames are away.
+const FAILURES_MAX: u32 = 10;
 /// How long to wait after the log failed.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -27,6 +30,10 @@ pub trait Frames: Send + Sync + 'static {
     fn frame(&self, frame_id: &str) -> Option<Bytes>;
     /// A read rests on this frame: keep it until a decision may need it.
     fn pin(&self, frame_id: &str);
+    /// Whether pictures have not come for a while for want of their log.
+    fn away(&self) -> bool {
+        false
+    }
 }
 
 /// For sites without cameras, and for tests.
@@ -44,6 +51,8 @@ impl Frames for NoFrames {
 #[derive(Default)]
 pub struct RecentFrames {
     inner: Mutex<Inner>,
+    /// Failures to read frames, one after the other.
+    failures: AtomicU32,
 }
 
 #[derive(Default)]
@@ -107,6 +116,7 @@ impl RecentFrames {
                 if matches!(e, LogError::OffsetOutOfRange { .. }) {
                     from = None;
                 } else {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(error = %e, partition, "frames cannot be followed now");
                 }
                 tokio::time::sleep(RETRY_WAIT).await;
@@ -129,6 +139,7 @@ impl RecentFrames {
             }
         }
         *from = Some(batch.next_offset);
+        self.failures.store(0, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -144,6 +155,10 @@ impl Frames for RecentFrames {
         if let Some(picture) = inner.recent.frames.get(frame_id).cloned() {
             inner.pinned.insert(frame_id, picture, PINNED_BYTES_MAX);
         }
+    }
+
+    fn away(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) >= FAILURES_MAX
     }
 }
 
@@ -162,5 +177,14 @@ mod tests {
         assert!(frames.frame("0").is_none(), "beyond the bytes allowed");
         assert!(frames.frame("69").is_some());
         assert_eq!(frames.frame("needed").as_deref(), Some(&b"jpeg"[..]));
+    }
+
+    #[test]
+    fn frames_are_away_after_a_run_of_failures() {
+        let frames = RecentFrames::default();
+        frames.failures.store(FAILURES_MAX - 1, Ordering::Relaxed);
+        assert!(!frames.away());
+        frames.failures.fetch_add(1, Ordering::Relaxed);
+        assert!(frames.away());
     }
 }

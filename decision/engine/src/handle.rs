@@ -85,7 +85,9 @@ impl EngineHandle {
                 Standing::Joining => Err("the nodes of the site are being asked who decides".into()),
                 Standing::Standby { left: 0, .. } => Ok(()),
                 Standing::Standby { seq, left } => Err(format!("stands by at entry {seq} of the journal, {left} records to follow")),
-                Standing::TakingOver { seq, left } => Err(format!("takes the site over at entry {seq} of the journal, {left} records to follow")),
+                Standing::TakingOver { seq, left } => {
+                    Err(format!("takes the site over at entry {seq} of the journal, {left} records to follow"))
+                }
                 Standing::Owner if !status.caught_up => Err("the backlog is being taken in".into()),
                 Standing::Owner => Ok(()),
             },

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portgate_core::command::Order;
-use portgate_core::journal::{JournalEntry, JournalEvent};
+use portgate_core::journal::{JournalEntry, JournalEvent, Violation};
 use portgate_core::time::Instant;
+use portgate_core::violation::{Sanction, SanctionStatus};
 use portgate_log::{topics, Log, LogError, LogTransaction, NewRecord};
 use portgate_store::Store;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::error::EngineError;
+use crate::input::HEADER_BY;
 use crate::telemetry;
 
 /// Topic of the answers to people's words and registry writes; key site.
@@ -211,9 +213,33 @@ fn records(batch: &Batch, told: u64) -> Result<Vec<NewRecord>, LogError> {
             JournalEvent::Command { .. } | JournalEvent::Answered { .. } if entry.seq <= told => None,
             JournalEvent::Command { command } => Some(NewRecord::json(topics::COMMANDS, site, command)?),
             JournalEvent::Answered { answer } => Some(NewRecord::json(ANSWERS, site, answer)?),
+            JournalEvent::Violation { violation } => {
+                if entry.seq > told {
+                    records.extend(decided(violation)?.into_iter().map(|record| record.at(at)));
+                }
+                Some(NewRecord::json(topics::VIOLATIONS, violation.violation_id.clone(), violation)?)
+            }
             _ => None,
         };
         records.extend(told.map(|record| record.at(at)));
+    }
+    Ok(records)
+}
+
+/// The registry records of the sanctions that this version of a violation says are accepted: they
+/// go the way of every registry write, so that every site takes them in.
+fn decided(violation: &Violation) -> Result<Vec<NewRecord>, LogError> {
+    let mut records = Vec::new();
+    let fresh = |s: &&Sanction| s.status == SanctionStatus::Accepted && s.decided_at == violation.changed_at;
+    for sanction in violation.sanctions.iter().filter(fresh) {
+        for write in &sanction.writes {
+            let record = NewRecord::json(topics::REGISTRY, format!("{}/{}", write.kind, write.id), &write.value)?;
+            let by = sanction.by.as_ref().and_then(|by| serde_json::to_vec(by).ok());
+            records.push(match by {
+                Some(by) => record.header(HEADER_BY, by),
+                None => record,
+            });
+        }
     }
     Ok(records)
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use portgate_core::decision::Decision;
 use portgate_core::facts::UseBook;
-use portgate_core::journal::{JournalEntry, JournalEvent};
+use portgate_core::journal::{JournalEntry, JournalEvent, Violation};
 use portgate_core::registry::Kind;
 use portgate_core::site::{Approach, LaneState};
 use portgate_core::time::Instant;
+use portgate_core::timeline::Timeline;
 use sha2::{Digest, Sha256};
 
 use crate::bind::binding;
@@ -62,6 +63,8 @@ pub fn check(dir: &Path) -> Result<Report> {
     checker.decisions();
     checker.registry();
     checker.use_books(&live);
+    checker.policies();
+    checker.violations();
     checker.seen();
     checker.evidence();
     checker.meta();
@@ -189,6 +192,14 @@ impl Checker<'_> {
                     );
                 }
             }
+            JournalEvent::Violation { violation } => {
+                // A journal from before violations had versions left none behind.
+                let stored = self.store.violation_latest(&violation.violation_id)?;
+                if violation.profile.is_some() && stored.is_none_or(|s| s.version < violation.version) {
+                    let (id, version) = (&violation.violation_id, violation.version);
+                    self.found("violation_lost", format!("{id} version {version} is not stored as journalled in {}", entry.seq));
+                }
+            }
             JournalEvent::Command { command } => {
                 let key = decision_key(&command.decision_id, command.decision_version);
                 if self.store.raw(Cf::Decision, &key)?.is_none() {
@@ -295,6 +306,28 @@ impl Checker<'_> {
                 if kind.is_none() || state.passage_id.is_empty() {
                     me.found("use_unnamed", format!("{what} does not say what was used by which passage"));
                 }
+            }
+            Ok(())
+        });
+    }
+
+    fn policies(&mut self) {
+        self.each(Cf::Policy, |me, (key, value)| {
+            let timeline: Timeline = decode(&value, "policy")?;
+            for revision in &timeline.revisions {
+                if revision.revision != revision.switches.revision() || revision.switches.check().is_err() {
+                    me.found("policy_differs", format!("{}: {} is not the revision it says", hex_or_text(&key), revision.id));
+                }
+            }
+            Ok(())
+        });
+    }
+
+    fn violations(&mut self) {
+        self.each(Cf::Violation, |me, (key, value)| {
+            let violation: Violation = decode(&value, "violation")?;
+            if violation.violation_id.as_bytes() != &*key {
+                me.found("violation_misplaced", format!("{} lies under another key", violation.violation_id));
             }
             Ok(())
         });

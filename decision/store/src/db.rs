@@ -90,7 +90,14 @@ impl Store {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         let db = DB::open_cf_descriptors(&options, dir, families()).map_err(|e| open_error(e, dir))?;
-        let store = Self { db, site: site.to_owned(), dir: dir.to_owned(), heads: Mutex::default(), policies: Mutex::default(), probe: OnceLock::new() };
+        let store = Self {
+            db,
+            site: site.to_owned(),
+            dir: dir.to_owned(),
+            heads: Mutex::default(),
+            policies: Mutex::default(),
+            probe: OnceLock::new(),
+        };
         store.begin_format()?;
         store.load_heads()?;
         Ok(store)
@@ -100,7 +107,14 @@ impl Store {
     /// Heads that cannot be read are answered beside it.
     pub(crate) fn open_read_only(dir: &Path) -> Result<(Self, Option<StoreError>)> {
         let db = DB::open_cf_descriptors_read_only(&options(), dir, families(), false).map_err(|e| open_error(e, dir))?;
-        let mut store = Self { db, site: String::new(), dir: dir.to_owned(), heads: Mutex::default(), policies: Mutex::default(), probe: OnceLock::new() };
+        let mut store = Self {
+            db,
+            site: String::new(),
+            dir: dir.to_owned(),
+            heads: Mutex::default(),
+            policies: Mutex::default(),
+            probe: OnceLock::new(),
+        };
         let heads = match store.check_format() {
             Err(e @ (StoreError::NewerFormat { .. } | StoreError::WrongStore { .. })) => return Err(e),
             Err(e) => Err(e),

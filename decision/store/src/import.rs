@@ -24,6 +24,9 @@ impl Store {
         let mut batch = self.begin();
         let mut in_batch = 0;
         for (kind, id, value) in records {
+            if kind == Kind::Policy {
+                batch.load_policy(&id, value.as_ref())?;
+            }
             batch.write_record(kind, &id, value)?;
             written += 1;
             in_batch += 1;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use portgate_core::registry::Kind;
 use rocksdb::{
-    Cache, DBCompressionType, Direction, IngestExternalFileOptions, IteratorMode, MemtableFactory, Options, ReadOptions, SstFileWriter, WriteBatch,
-    WriteOptions, DB,
+    Cache, DBCompressionType, Direction, IngestExternalFileOptions, IteratorMode, MemtableFactory, Options, ReadOptions, SstFileWriter,
+    WriteBatch, WriteOptions, DB,
 };
 use serde_json::Value;
 

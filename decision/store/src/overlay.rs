@@ -10,13 +10,13 @@ use portgate_core::reason::SysReason;
 use portgate_core::registry::{Kind, Record};
 use portgate_core::site::{Change, LaneState, Step, World};
 use portgate_core::time::Instant;
-use portgate_core::timeline::Timeline;
+use portgate_core::timeline::{scope_of, scope_of_id, Timeline};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::bind::binding;
 use crate::db::{Committed, Heads, Store};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::journal::Head;
 use crate::keys::{decision_key, kind_key, meta, offset_key, split_time_key, time_bytes, time_key, Cf};
 use crate::read::{EvidenceMeta, Raw};
@@ -114,6 +114,33 @@ impl<'a> Overlay<'a> {
             Change::Record { kind, id, value } => self.write_record(kind, &id, value)?,
         }
         Ok(())
+    }
+
+    /// Puts a policy that no step takes in on its timeline: it counts from the journal's last time on.
+    pub(crate) fn load_policy(&mut self, id: &str, value: Option<&Value>) -> Result<()> {
+        let at = self.heads.journal.at;
+        let known = |id: &str| match self.understood(Kind::Policy, id) {
+            Ok(Some(Record::Policy(old))) => scope_of(&old).to_owned(),
+            _ => scope_of_id(id).to_owned(),
+        };
+        let (scope, record) = match value {
+            None => (known(id), None),
+            Some(value) => match Record::parse(Kind::Policy, id, value) {
+                Ok(Record::Policy(record)) => (scope_of(&record).to_owned(), Some(record)),
+                Ok(_) => return Ok(()),
+                Err(e) => return Err(StoreError::Invalid(e.to_string())),
+            },
+        };
+        let mut timeline = (*World::policies(self, &scope).map_err(|e| StoreError::Corrupt(e.to_string()))?).clone();
+        match record {
+            Some(record) => {
+                timeline.enter(&record, at, None).map_err(|e| StoreError::Invalid(e.to_string()))?;
+            }
+            None => {
+                timeline.withdraw(id, at);
+            }
+        }
+        self.change(Change::Policies { scope, timeline })
     }
 
     /// Writes or deletes a registry record and raises the revision.

@@ -15,6 +15,8 @@ pub const DECISIONS: &str = "portgate.decisions";
 pub const COMMANDS: &str = "portgate.commands";
 /// What is authorised; key `kind/id`, compacted, a tombstone deletes.
 pub const REGISTRY: &str = "portgate.registry";
+/// Suspected, verified and dismissed violations; key violation id, compacted: the latest version of each.
+pub const VIOLATIONS: &str = "portgate.violations";
 /// The engine's own order of everything that decides; key site.
 pub const JOURNAL: &str = "portgate.journal";
 /// Messages that did not fit their schema, with the reason.
@@ -94,6 +96,7 @@ pub fn default_specs(site_partitions: u32, lane_partitions: u32) -> Vec<TopicSpe
         kept(DECISIONS, 400),
         kept(COMMANDS, 30),
         TopicSpec { compacted: true, ..TopicSpec::new(REGISTRY, 1) },
+        TopicSpec { compacted: true, ..TopicSpec::new(VIOLATIONS, site_partitions) },
         TopicSpec::new(JOURNAL, site_partitions),
         TopicSpec { record_bytes_max: MIB + 128 * KIB, ..kept(REJECTED, 90) },
     ]

@@ -4,4 +4,5 @@ mod crash;
 mod kafka;
 mod kit;
 mod line;
+mod people;
 mod takeover;
