@@ -19,8 +19,8 @@ use crate::evidence::Frame;
 use crate::hub::Hub;
 use crate::room::{Room, Seen};
 use crate::telemetry;
-use crate::webhook::Webhooks;
 use crate::views::{decision_view, encode_path, mask, passage_view, AlertView, DecisionState, FrameView, LaneView};
+use crate::webhook::Webhooks;
 
 /// Decisions kept in memory.
 pub const DECISIONS_MAX: usize = 5000;
@@ -280,8 +280,17 @@ impl Board {
         };
         if let Some((code, level)) = code {
             let id = format!("{code}-{site}-{seq}");
-            let alert =
-                AlertView { id, at, code: code.into(), level, lane: read.lane.clone(), checkpoint: None, decision_id: None, plate: None, note: None };
+            let alert = AlertView {
+                id,
+                at,
+                code: code.into(),
+                level,
+                lane: read.lane.clone(),
+                checkpoint: None,
+                decision_id: None,
+                plate: None,
+                note: None,
+            };
             self.alert(site, seq, alert);
         }
     }

@@ -193,7 +193,19 @@ async fn over_tls_the_session_is_for_tls_alone() {
     room.halt().await;
     let (certificate, key) = (room.dir.path().join("gate.pem"), room.dir.path().join("gate.key"));
     let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
         .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
         .arg(&key)
         .arg("-out")
@@ -212,7 +224,8 @@ async fn over_tls_the_session_is_for_tls_alone() {
         String::from_utf8(command.output().unwrap().stdout).unwrap().to_ascii_lowercase()
     };
     let url = format!("https://{}", room.addr);
-    let answer = curl(vec!["-X".into(), "POST".into(), "-H".into(), "x-portgate: 1".into(), "-d".into(), sign_in, format!("{url}/v1/session")]);
+    let answer =
+        curl(vec!["-X".into(), "POST".into(), "-H".into(), "x-portgate: 1".into(), "-d".into(), sign_in, format!("{url}/v1/session")]);
     assert!(answer.starts_with("http/1.1 200") && answer.contains("; secure"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
     // Somebody who never finishes the handshake holds up nobody.

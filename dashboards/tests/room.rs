@@ -42,7 +42,9 @@ fn body(route: &str) -> Option<Value> {
         "/v1/session" => Some(json!({"name": "nobody", "secret": "wrong"})),
         "/v1/sql" => Some(json!({"sql": "SELECT 1"})),
         "/v1/accounts/{name}" => Some(json!({"role": "no such role"})),
-        "/v1/watch/{id}" => Some(json!({"why": "", "level": "warning", "from": "2026-03-10T00:00:00+08:00", "to": "2026-03-11T00:00:00+08:00"})),
+        "/v1/watch/{id}" => {
+            Some(json!({"why": "", "level": "warning", "from": "2026-03-10T00:00:00+08:00", "to": "2026-03-11T00:00:00+08:00"}))
+        }
         "/v1/questions/{name}" => Some(json!({"sql": ""})),
         "/v1/search" | "/v1/case" | "/v1/samples" => Some(json!({"purpose": ""})),
         r if r.ends_with("/ask") => Some(json!({"want": "inspection", "note": ""})),

@@ -278,4 +278,3 @@ pub async fn audit(
     let (entries, count, chain) = state.room.audit(limit, |e| may_see_audit(&who, e));
     Ok(Json(json!({"entries": entries, "count": count, "chain": chain})))
 }
-

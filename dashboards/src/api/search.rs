@@ -153,8 +153,14 @@ pub async fn case(
     );
     let columns = "id, version, approach_id, checkpoint, lane, direction, category, verdict, in_order, reasons, violations, plate, plate_source, plate_read, card, enterprise, decided_by, decided_by_role, action, note, policy_revision, registry_revision, frame_id, arrived_at, decided_at";
     let decisions = format!("SELECT {columns} FROM decisions WHERE id IN ({ids}) UNION ALL SELECT {columns} FROM decision_versions WHERE id IN ({ids}) ORDER BY decided_at DESC, version DESC LIMIT {ROWS_MAX}");
-    let passages = format!("SELECT * FROM passages WHERE {} OR decision_id IN ({ids}) ORDER BY passed_at DESC LIMIT {ROWS_MAX}", either("plate", None));
-    let violations = format!("SELECT * FROM violations WHERE {} OR decision_id IN ({ids}) ORDER BY raised_at DESC LIMIT {ROWS_MAX}", either("plate", None));
+    let passages = format!(
+        "SELECT * FROM passages WHERE {} OR decision_id IN ({ids}) ORDER BY passed_at DESC LIMIT {ROWS_MAX}",
+        either("plate", None)
+    );
+    let violations = format!(
+        "SELECT * FROM violations WHERE {} OR decision_id IN ({ids}) ORDER BY raised_at DESC LIMIT {ROWS_MAX}",
+        either("plate", None)
+    );
     let cards = format!("SELECT * FROM card_events WHERE {} ORDER BY happened_at DESC LIMIT {ROWS_MAX}", either("plate", Some("card_id")));
     let uses = format!("SELECT * FROM uses WHERE {} ORDER BY used_at DESC LIMIT {ROWS_MAX}", either("plate", None));
     let decisions = asked(&state, &who, &decisions, ROWS_MAX).await?;
@@ -168,7 +174,9 @@ pub async fn case(
             records.extend(look(&state, kind, id).await?.map(|value| json!({"kind": kind, "id": id, "value": value})));
         }
     }
-    Ok(Json(json!({"plate": plate, "card": card, "decisions": decisions, "passages": passages, "violations": violations, "card_events": cards, "uses": uses, "records": records})))
+    Ok(Json(
+        json!({"plate": plate, "card": card, "decisions": decisions, "passages": passages, "violations": violations, "card_events": cards, "uses": uses, "records": records}),
+    ))
 }
 
 /// Body of a request for samples.

@@ -45,11 +45,9 @@ pub async fn display(
         return Err(ApiError::forbidden("this account belongs to another lane"));
     }
     let view = state.board.lane(&lane).ok_or_else(|| ApiError::not_found("there is no such lane"))?;
-    let asked_for = view
-        .get("decision")
-        .and_then(|d| d.get("id"))
-        .and_then(Value::as_str)
-        .is_some_and(|id| state.room.asks().iter().any(|a| a.decision_id == id && a.settled_at.is_none() && a.want == crate::room::Want::Inspection));
+    let asked_for = view.get("decision").and_then(|d| d.get("id")).and_then(Value::as_str).is_some_and(|id| {
+        state.room.asks().iter().any(|a| a.decision_id == id && a.settled_at.is_none() && a.want == crate::room::Want::Inspection)
+    });
     Ok(Json(sign(&view, asked_for)))
 }
 
@@ -78,12 +76,16 @@ fn sign(lane: &Value, inspection: bool) -> Value {
         "next" => ("一车一杆，保持车距", "One vehicle at a time; keep your distance"),
         _ => ("值守人员正在处理", "The guard is looking at it"),
     };
-    let told = decision.filter(|_| code == "wait" && !inspection).and_then(|d| d.get("reasons")?.as_array()?.iter().find(|r| {
-        r.get("severity").and_then(Value::as_str).is_some_and(|s| TELLING.contains(&s))
-    }).cloned());
-    let suspicion = decision.and_then(|d| d.get("reasons")?.as_array()).is_some_and(|all| {
-        all.iter().any(|r| matches!(r.get("severity").and_then(Value::as_str), Some("high" | "critical")))
+    let told = decision.filter(|_| code == "wait" && !inspection).and_then(|d| {
+        d.get("reasons")?
+            .as_array()?
+            .iter()
+            .find(|r| r.get("severity").and_then(Value::as_str).is_some_and(|s| TELLING.contains(&s)))
+            .cloned()
     });
+    let suspicion = decision
+        .and_then(|d| d.get("reasons")?.as_array())
+        .is_some_and(|all| all.iter().any(|r| matches!(r.get("severity").and_then(Value::as_str), Some("high" | "critical"))));
     let told = told.filter(|_| !suspicion);
     let line = |fallback: &str, field: &str| told.as_ref().and_then(|r| text(r, field)).unwrap_or_else(|| fallback.to_owned());
     json!({

@@ -117,6 +117,26 @@ function told(events: Missed[]): Missed[] {
   return events.reverse().filter((e) => e.kind === 'alert' || (!seen.has(e.decisionId ?? '') && seen.add(e.decisionId ?? '')))
 }
 
+/** Events are taken in together, some times a second: of a lane only its latest state counts. */
+const TOGETHER_MS = 80
+let waiting: (() => void)[] = []
+const waitingLanes = new Map<string, Lane>()
+let flushTimer: number | undefined
+
+function flush(): void {
+  window.clearTimeout(flushTimer)
+  flushTimer = undefined
+  const now = waiting
+  waiting = []
+  for (const f of now) f()
+  for (const [id, lane] of waitingLanes) lanes.set(id, lane)
+  waitingLanes.clear()
+}
+
+function later(): void {
+  flushTimer ??= window.setTimeout(flush, TOGETHER_MS)
+}
+
 function connect(): void {
   source?.close()
   // The place is taken before the lists are read: what happens in between is told again, never lost.
@@ -139,17 +159,20 @@ function connect(): void {
     })
   on('lane', (data) => {
     const lane = JSON.parse(data) as Lane
-    lanes.set(lane.lane, lane)
+    waitingLanes.set(lane.lane, lane)
+    later()
   })
   on('decision', (data) => {
     const d = JSON.parse(data) as Decision
     missed?.push({ kind: 'decision', at: d.decided_at, lane: d.lane, plate: d.plate, decisionId: d.id, decision: d })
-    keepDecision(d)
+    waiting.push(() => keepDecision(d))
+    later()
   })
   on('alert', (data) => {
     const a = JSON.parse(data) as Alert
     missed?.push({ kind: 'alert', at: a.at, lane: a.lane, plate: a.plate, decisionId: a.decision_id, alert: a })
-    keepAlert(a)
+    waiting.push(() => keepAlert(a))
+    later()
   })
   on('ask', (data) => {
     const ask = JSON.parse(data) as Ask
@@ -162,6 +185,7 @@ function connect(): void {
   })
   on('bye', () => lost())
   on('hello', () => {
+    flush()
     const cameBack = lostSince.value !== null
     retryMs = 500
     connection.value = 'live'
@@ -218,6 +242,8 @@ export function start(who: Account): void {
 
 /** Signed out, or the session has ended: nothing of it stays on the page. */
 export function stop(): void {
+  waiting = []
+  waitingLanes.clear()
   localStorage.removeItem(SIGNED_IN)
   source?.close()
   source = null

@@ -3805,6 +3805,794 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/violations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Violations, the latest first */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description where it stands */
+                    status?: "SUSPECTED" | "VERIFIED" | "DISMISSED";
+                    /** @description code, like V_CARD_MISUSE */
+                    code?: string;
+                    /** @description plate, exactly */
+                    plate?: string;
+                    /** @description lane */
+                    lane?: string;
+                    /** @description raised after this */
+                    after?: string;
+                    /** @description raised before this */
+                    before?: string;
+                    /** @description at most so many (default 50) */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            violations: components["schemas"]["Violation"][];
+                            older_exist: boolean;
+                            /** Format: date-time */
+                            now: string;
+                        };
+                    };
+                };
+                /** @description a parameter is not valid */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/violations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One violation, its latest version */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Violation id */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Violation"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not there */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/violations/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The named body verifies the suspicion; sanctions may be proposed from it */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Violation id */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Finding"];
+                };
+            };
+            responses: {
+                /** @description committed */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["WordDone"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not there */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description somebody was faster */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not valid */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description no answer in time: not known yet whether it was done */
+                504: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/violations/{id}/dismiss": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The named body dismisses the suspicion */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Violation id */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Finding"];
+                };
+            };
+            responses: {
+                /** @description committed */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["WordDone"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not there */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description somebody was faster */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not valid */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description no answer in time: not known yet whether it was done */
+                504: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sanctions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sanctions proposed and decided, the latest violation first */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description where it stands */
+                    status?: "PROPOSED" | "ACCEPTED" | "REJECTED";
+                    /** @description at most so many (default 50) */
+                    limit?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            sanctions: components["schemas"]["SanctionItem"][];
+                            /** Format: date-time */
+                            now: string;
+                        };
+                    };
+                };
+                /** @description a parameter is not valid */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sanctions/{id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Impose the sanction: its records are written to the registry */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Sanction id */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["SanctionWord"];
+                };
+            };
+            responses: {
+                /** @description committed */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["WordDone"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not there */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description somebody was faster */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not valid */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description no answer in time: not known yet whether it was done */
+                504: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sanctions/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Do not impose the sanction */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    /** @description Sanction id */
+                    id: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["SanctionWord"];
+                };
+            };
+            responses: {
+                /** @description committed */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["WordDone"];
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not there */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description somebody was faster */
+                409: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not valid */
+                422: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description no answer in time: not known yet whether it was done */
+                504: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every policy revision of every scope, with where it stands now */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": {
+                            policies: {
+                                /** @description checkpoint, or default */
+                                scope: string;
+                                revisions: components["schemas"]["PolicyRevision"][];
+                            }[];
+                            /** Format: date-time */
+                            now: string;
+                        };
+                    };
+                };
+                /** @description no valid token */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description the role may not */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description too much; see Retry-After */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+                /** @description not now */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Error"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -3923,6 +4711,8 @@ export interface components {
             /** @enum {unknown} */
             action: "release" | "refuse" | "correct" | null;
             note: string | null;
+            shadow?: components["schemas"]["Beside"];
+            advisory?: components["schemas"]["Beside"];
         };
         Lane: {
             lane: string;
@@ -4203,6 +4993,153 @@ export interface components {
         Fault: {
             line: number;
             what: string;
+        };
+        Finding: {
+            reason: string;
+            /** @description the version seen; a newer one gives 409 */
+            version?: number;
+            /**
+             * @description whose finding it is; absent: the first named body that the role speaks for
+             * @enum {string}
+             */
+            body?: "GUARD" | "CHECKPOINT_SUPERVISOR" | "PAMC" | "ROAD_PORT" | "PORT_POLICE" | "TRAFFIC_POLICE" | "TERMINAL" | "PBD" | "PORT_ADMIN" | "CUSTOMS";
+            /**
+             * @description ground of a forced exit (LYG-2.5b)
+             * @enum {string}
+             */
+            ground?: "b1" | "b2" | "b3" | "b4" | "b5";
+            /**
+             * @description offence (LYG-6.4)
+             * @enum {string}
+             */
+            offence?: "DOCUMENTS" | "CARGO_THEFT" | "CARGO_SWAP";
+            /** @description frame ids, documents, file numbers */
+            evidence?: string[];
+        };
+        SanctionWord: {
+            reason: string;
+            /** @description the version of the violation seen; a newer one gives 409 */
+            version?: number;
+        };
+        Sanction: {
+            sanction_id: string;
+            /** @enum {string} */
+            kind: "BLACKLIST" | "ONE_YEAR_BAN" | "CANCEL_CARDS" | "CANCEL_LONG_CARD";
+            /** @description the clause it rests on */
+            cite: string;
+            /** @enum {string} */
+            decided_by: "GUARD" | "CHECKPOINT_SUPERVISOR" | "PAMC" | "ROAD_PORT" | "PORT_POLICE" | "TRAFFIC_POLICE" | "TERMINAL" | "PBD" | "PORT_ADMIN" | "CUSTOMS";
+            /** @enum {string} */
+            status: "PROPOSED" | "ACCEPTED" | "REJECTED";
+            /** Format: date-time */
+            proposed_at: string;
+            decided_at: string | null;
+            by: components["schemas"]["Person"] | null;
+            note: string | null;
+            /** @description what it writes to the registry, once accepted */
+            writes?: {
+                kind: string;
+                id: string;
+                value: Record<string, never>;
+            }[];
+        };
+        SanctionItem: {
+            sanction_id: string;
+            /** @enum {string} */
+            kind: "BLACKLIST" | "ONE_YEAR_BAN" | "CANCEL_CARDS" | "CANCEL_LONG_CARD";
+            /** @description the clause it rests on */
+            cite: string;
+            /** @enum {string} */
+            decided_by: "GUARD" | "CHECKPOINT_SUPERVISOR" | "PAMC" | "ROAD_PORT" | "PORT_POLICE" | "TRAFFIC_POLICE" | "TERMINAL" | "PBD" | "PORT_ADMIN" | "CUSTOMS";
+            /** @enum {string} */
+            status: "PROPOSED" | "ACCEPTED" | "REJECTED";
+            /** Format: date-time */
+            proposed_at: string;
+            decided_at: string | null;
+            by: components["schemas"]["Person"] | null;
+            note: string | null;
+            /** @description what it writes to the registry, once accepted */
+            writes?: {
+                kind: string;
+                id: string;
+                value: Record<string, never>;
+            }[];
+            violation_id: string;
+            code: string;
+            plate: string | null;
+            enterprise: string | null;
+            site: string;
+        };
+        /** @description Latest version of a violation; optional fields are absent where they have nothing to say */
+        Violation: {
+            violation_id: string;
+            code: string;
+            /** @description the reason or event that raised it */
+            source: string;
+            /** @enum {string} */
+            status: "SUSPECTED" | "VERIFIED" | "DISMISSED";
+            site: string;
+            checkpoint: string;
+            lane: string;
+            approach_id: string | null;
+            decision_id: string | null;
+            plate: string | null;
+            enterprise: string | null;
+            /** Format: date-time */
+            raised_at: string;
+            version: number;
+            profile?: string;
+            /** @description one of them verifies or dismisses it */
+            bodies?: ("GUARD" | "CHECKPOINT_SUPERVISOR" | "PAMC" | "ROAD_PORT" | "PORT_POLICE" | "TRAFFIC_POLICE" | "TERMINAL" | "PBD" | "PORT_ADMIN" | "CUSTOMS")[];
+            passage_id?: string;
+            /** @enum {string} */
+            found_by?: "GUARD" | "CHECKPOINT_SUPERVISOR" | "PAMC" | "ROAD_PORT" | "PORT_POLICE" | "TRAFFIC_POLICE" | "TERMINAL" | "PBD" | "PORT_ADMIN" | "CUSTOMS";
+            /**
+             * @description ground of a forced exit (LYG-2.5b)
+             * @enum {string}
+             */
+            ground?: "b1" | "b2" | "b3" | "b4" | "b5";
+            /**
+             * @description offence (LYG-6.4)
+             * @enum {string}
+             */
+            offence?: "DOCUMENTS" | "CARGO_THEFT" | "CARGO_SWAP";
+            /** Format: date-time */
+            changed_at?: string;
+            by?: components["schemas"]["Person"];
+            /** @enum {string} */
+            act?: "verify" | "dismiss" | "accept" | "reject";
+            note?: string | null;
+            evidence?: string[] | null;
+            sanctions?: components["schemas"]["Sanction"][];
+        };
+        PolicyRevision: {
+            /** @description id of the policy record */
+            id: string;
+            /** @description what decisions name */
+            revision: string;
+            /** @enum {string} */
+            mode: "LIVE" | "SHADOW" | "ADVISORY";
+            /** @enum {string} */
+            standing: "IN_FORCE" | "PENDING" | "PAST" | "WITHDRAWN";
+            effective_from: string | null;
+            /** Format: date-time */
+            effective_at: string;
+            /** Format: date-time */
+            entered_at: string;
+            by: components["schemas"]["Person"] | null;
+            withdrawn_at: string | null;
+            switches: Record<string, never>;
+        };
+        /** @description What another policy revision says of the same approach at the same moment; it changes nothing */
+        Beside: {
+            policy: string;
+            policy_revision: string;
+            differs: boolean;
+            /** @enum {string} */
+            verdict: "OPEN" | "HOLD" | "REFUSE";
+            in_order: boolean;
+            reasons: components["schemas"]["Reason"][];
         };
     };
     responses: never;

@@ -33,24 +33,6 @@ export type Sample = S['Sample']
 export type SqlTable = S['SqlTable']
 export type RegistryItem = S['RegistryItem']
 export type Fault = S['Fault']
-/** A suspicion, and what became of it. */
-export interface Violation {
-  violation_id: string
-  version: number
-  code: string
-  source: string
-  status: string
-  lane: string
-  decision_id: string | null
-  plate: string | null
-  enterprise: string | null
-  raised_at: string
-  bodies?: string[]
-  found_by?: string | null
-  by?: { name: string; role: Role } | null
-  note?: string | null
-  evidence?: string[]
-  sanctions?: { sanction_id: string; kind: string; cite: string; decided_by: string; status: string; by: { name: string } | null; note: string | null }[]
-}
+export type Violation = S['Violation']
 /** A row of a table, by its columns' names. */
 export type Row = Record<string, unknown>
