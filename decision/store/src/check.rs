@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use portgate_core::decision::Decision;
+use portgate_core::effect::UseKind;
 use portgate_core::facts::UseBook;
 use portgate_core::journal::{JournalEntry, JournalEvent, Violation};
-use portgate_core::registry::Kind;
 use portgate_core::site::{Approach, LaneState};
 use portgate_core::time::Instant;
 use portgate_core::timeline::Timeline;
@@ -302,7 +302,7 @@ impl Checker<'_> {
                 }
             }
             for (what, state) in &book.used {
-                let kind = what.split_once('/').and_then(|(kind, _)| kind.parse::<Kind>().ok());
+                let kind = what.split_once('/').and_then(|(kind, _)| UseKind::ALL.iter().find(|k| k.as_str() == kind));
                 if kind.is_none() || state.passage_id.is_empty() {
                     me.found("use_unnamed", format!("{what} does not say what was used by which passage"));
                 }

@@ -192,8 +192,7 @@ pub enum Case {
 /// # Errors
 /// If the file as a whole is no scenario file.
 pub fn parse_cases(text: &str) -> Result<Vec<Result<Case, ScenarioError>>, ScenarioError> {
-    let fault =
-        |field: &str, problem: String| ScenarioError { scenario: "file".to_owned(), line: None, field: field.to_owned(), problem };
+    let fault = |field: &str, problem: String| ScenarioError { scenario: "file".to_owned(), line: None, field: field.to_owned(), problem };
     let file: File = serde_yaml_ng::from_str(text).map_err(|e| fault(".", e.to_string()))?;
     if file.version != VERSION {
         return Err(fault("version", format!("{} is not known; {VERSION} is", file.version)));
@@ -462,7 +461,9 @@ fn inputs(when: When, lane: Option<&str>) -> ReadMessage {
         event_id: when.event_id.as_ref().and_then(text),
         observed_at: Some(when.at),
         plate_read,
-        manual_plate: when.manual_plate.map(|m| ManualPlate { text: m.text.unwrap_or_default(), document: m.document.as_ref().and_then(text) }),
+        manual_plate: when
+            .manual_plate
+            .map(|m| ManualPlate { text: m.text.unwrap_or_default(), document: m.document.as_ref().and_then(text) }),
         card: when.card,
         qr: when.qr,
         exit_permit: when.exit_permit,

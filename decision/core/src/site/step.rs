@@ -384,11 +384,15 @@ impl Run<'_> {
         let opens = outcome.verdict == Verdict::Open;
         let stands = approach.authorisation.as_ref().is_some_and(|a| a.executed);
         let late = opens && !may_open && approach.authorisation.is_none();
+        // The claims follow what the passage will use now: perhaps another plate's.
+        self.free(approach)?;
         self.record_decision(place, approach, &outcome, None, late.then_some(Reason::SysLateEvidence))?;
         if opens && may_open && approach.authorisation.is_none() {
             self.authorise(place, state, approach, AuthorisedBy::Auto)?;
         } else if !opens && !stands {
             self.withdraw(state, approach)?;
+        } else if approach.authorisation.is_some() {
+            self.reserve(place, state, approach)?;
         }
         Ok(())
     }
@@ -534,14 +538,23 @@ impl Run<'_> {
             expires_at,
         };
         approach.authorisation = Some(Authorisation { by, command_id: command.command_id.clone(), expires_at, executed: false });
+        self.reserve(place, state, approach)?;
+        self.emit(JournalEvent::Command { command });
+        Ok(())
+    }
+
+    /// Claims what the passage of an authorised approach will use, as far as nobody else has.
+    fn reserve(&mut self, place: &Place, state: &LaneState, approach: &Approach) -> Result<(), FactError> {
         let until = self.now.plus_millis(i64::from(place.policy.approach_idle_expiry_s).saturating_mul(1000));
-        for intent in approach.uses.clone() {
+        for intent in &approach.uses {
             let claim = Reservation { approach_id: approach.approach_id.clone(), lane: state.lane.clone(), until };
+            let now = self.now;
             self.edit_book(&intent.plate, |book| {
-                book.reserved.insert(intent.key(), claim);
+                if book.reserved.get(&intent.key()).is_none_or(|held| held.approach_id == claim.approach_id || held.until <= now) {
+                    book.reserved.insert(intent.key(), claim);
+                }
             })?;
         }
-        self.emit(JournalEvent::Command { command });
         Ok(())
     }
 
