@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portgate_core::command::{BarrierState, Command};
+use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::people::{Principal, Role};
 use portgate_core::read::{BarrierReport, ReadMessage};
 use portgate_core::time::Instant;
@@ -164,11 +164,26 @@ impl Driver {
             return Ok(());
         }
         consumer.commit(&positions).await?;
+        let commands: Vec<(u64, Command)> = records
+            .iter()
+            .filter(|r| r.topic == topics::COMMANDS)
+            .filter_map(|r| match r.json() {
+                Ok(command) => Some((r.offset, command)),
+                Err(e) => {
+                    tracing::warn!(error = e, offset = r.offset, "no command; passed over");
+                    None
+                }
+            })
+            .collect();
+        // What has been taken back by now is not executed first.
+        for (_, command) in commands.iter().filter(|(_, c)| c.order == Order::Withdraw) {
+            self.command(command.clone()).await;
+        }
         for record in records {
             if record.topic == topics::COMMANDS {
-                match record.json::<Command>() {
-                    Ok(command) => self.command(command).await,
-                    Err(e) => tracing::warn!(error = e, offset = record.offset, "no command; passed over"),
+                let open = commands.iter().find(|(offset, c)| *offset == record.offset && c.order == Order::Open);
+                if let Some((_, command)) = open {
+                    self.command(command.clone()).await;
                 }
             } else if let Ok(read) = record.json::<ReadMessage>() {
                 if read.vehicle_passed == Some(true) {

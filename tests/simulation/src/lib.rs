@@ -1,0 +1,33 @@
+//! The real engine in a simulated world that breaks.
+//!
+//! [`run`] builds a world from a seed: one machine, or a cluster with two nodes. In it run the real
+//! [`portgate_engine::Engine`], the real [`portgate_store::Store`] on RocksDB and the real
+//! [`portgate_engine::barrier::drive`]; simulated are the time ([`time`]), the log ([`cluster`],
+//! [`log`]), the disk's misfortunes ([`disk`]), the arms ([`machine`]) and everything outside
+//! ([`workload`]). Everything happens on one thread in one order that the seed decides, so a seed
+//! gives the same trace again.
+//!
+//! The [`oracle`] knows what went in and what came out, and judges by named invariants
+//! ([`oracle::INVARIANTS`]). That it can see is shown by planted bugs ([`plant`]).
+
+pub mod cluster;
+pub mod disk;
+pub mod log;
+pub mod machine;
+pub mod node;
+pub mod oracle;
+pub mod plant;
+pub mod process;
+pub mod rng;
+pub mod signal;
+pub mod time;
+pub mod trace;
+pub mod workload;
+pub mod world;
+
+pub use oracle::Violation;
+pub use plant::Plant;
+pub use world::{run, Counts, Options, Outcome};
+
+/// Seeds that once found something: the program is held to them for good.
+pub const REGRESSIONS: &[u64] = &[];
