@@ -232,7 +232,7 @@ impl Board {
             JournalEvent::Violation { violation } => {
                 self.tell("violation", &site, seq, &json!(violation));
                 if violation.version == 1 {
-                    self.alert(&site, seq, violation_alert(violation));
+                    self.alert(&site, seq, violation_alert(*violation));
                 }
             }
             JournalEvent::Registry { kind, id, value, .. } if kind == Kind::PeakMode.as_str() => {

@@ -272,7 +272,7 @@ impl FakeSite {
             evidence: Vec::new(),
             sanctions: Vec::new(),
         };
-        self.journal(JournalEvent::Violation { violation }).await;
+        self.journal(JournalEvent::Violation { violation: Box::new(violation) }).await;
     }
 
     /// The vehicle goes through.

@@ -267,7 +267,7 @@ pub enum JournalEvent {
     /// A violation suspected, or a new version of one.
     Violation {
         /// The violation.
-        violation: Violation,
+        violation: Box<Violation>,
     },
     /// The answer given to a person or a registry writer.
     Answered {

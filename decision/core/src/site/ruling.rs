@@ -83,7 +83,8 @@ impl Run<'_> {
             evidence: Vec::new(),
             sanctions: Vec::new(),
         };
-        self.out.changes.push(Change::Violation(Box::new(violation.clone())));
+        let violation = Box::new(violation);
+        self.out.changes.push(Change::Violation(violation.clone()));
         self.emit(JournalEvent::Violation { violation });
         Ok(())
     }
@@ -113,8 +114,9 @@ impl Run<'_> {
             Ok(None) => self.answer(&ruling.request_id, AnswerOutcome::Done, &ruling.violation_id, version, None),
             Ok(Some(after)) => {
                 let version = u64::from(after.version);
-                self.out.changes.push(Change::Violation(Box::new(after.clone())));
-                self.emit(JournalEvent::Violation { violation: after });
+                let violation = Box::new(after);
+                self.out.changes.push(Change::Violation(violation.clone()));
+                self.emit(JournalEvent::Violation { violation });
                 self.answer(&ruling.request_id, AnswerOutcome::Done, &ruling.violation_id, version, None);
             }
         }

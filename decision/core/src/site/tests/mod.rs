@@ -139,7 +139,7 @@ impl Site {
 
     fn violation(&self, code: &str) -> Violation {
         let found = self.journal.iter().rev().find_map(|e| match &e.event {
-            JournalEvent::Violation { violation } if violation.code == code => Some(violation.clone()),
+            JournalEvent::Violation { violation } if violation.code == code => Some((**violation).clone()),
             _ => None,
         });
         found.unwrap_or_else(|| panic!("no {code}"))
