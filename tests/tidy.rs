@@ -86,6 +86,8 @@ fn files_hold_one_subject() {
     let long: Vec<String> = files()
         .iter()
         .filter(|p| has_ext(p, &["rs", "ts", "vue", "py", "sh"]))
+        // Generated from openapi.json, and held fresh by a test.
+        .filter(|p| !p.ends_with("dashboards/web/src/schema.d.ts"))
         .filter_map(|p| read(p).map(|t| (p.clone(), t.lines().count())))
         .filter(|(_, n)| *n > 800)
         .map(|(p, n)| format!("{} has {n} lines", p.display()))

@@ -1,6 +1,7 @@
 //! Looking things up: search, case files, labelled samples. What for is on record before the
 //! answer is given; where it can't be recorded, nothing is answered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -90,7 +91,7 @@ pub async fn search(
     let limit = search.limit.unwrap_or(100).clamp(1, ROWS_MAX);
     on_record(&state, &who, "search", &search.purpose, &search).await?;
     let sql = format!(
-        "SELECT d.id, d.checkpoint, d.lane, d.direction, d.category, d.plate AS first_plate, f.plate, d.plate_read, d.plate_kind, d.card, d.enterprise, f.verdict, d.verdict AS machine_verdict, d.in_order, d.reasons, f.decided_by, f.versions, d.frame_id, d.arrived_at, d.decided_at FROM decisions d JOIN decisions_in_force f ON f.site = d.site AND f.id = d.id WHERE {} ORDER BY d.decided_at DESC LIMIT {}",
+        "SELECT d.id, d.checkpoint, d.lane, d.direction, d.category, d.plate AS first_plate, f.plate, d.plate_read, d.plate_kind, d.card, d.enterprise, f.verdict, d.verdict AS machine_verdict, d.in_order, d.reasons, r.zh AS reason_zh, r.en AS reason_en, f.decided_by, f.versions, d.frame_id, d.arrived_at, d.decided_at FROM decisions d JOIN decisions_in_force f ON f.site = d.site AND f.id = d.id LEFT JOIN reasons r ON r.site = d.site AND r.id = d.id AND r.position = 1 WHERE {} ORDER BY d.decided_at DESC LIMIT {}",
         wanted.join(" AND "),
         limit + 1
     );
@@ -146,24 +147,23 @@ pub async fn case(
         }
     };
     // The decisions that speak of it in any version; everything else hangs on them.
-    let ids = format!(
-        "SELECT id FROM decisions WHERE {} UNION SELECT id FROM decision_versions WHERE {}",
-        either("plate", Some("card")),
-        either("plate", Some("card"))
-    );
+    let spoken = either("plate", Some("card"));
+    let ids = format!("SELECT id FROM decisions WHERE {spoken} UNION SELECT id FROM decision_versions WHERE {spoken}");
     let columns = "id, version, approach_id, checkpoint, lane, direction, category, verdict, in_order, reasons, violations, plate, plate_source, plate_read, card, enterprise, decided_by, decided_by_role, action, note, policy_revision, registry_revision, frame_id, arrived_at, decided_at";
     let decisions = format!("SELECT {columns} FROM decisions WHERE id IN ({ids}) UNION ALL SELECT {columns} FROM decision_versions WHERE id IN ({ids}) ORDER BY decided_at DESC, version DESC LIMIT {ROWS_MAX}");
-    let passages = format!(
-        "SELECT * FROM passages WHERE {} OR decision_id IN ({ids}) ORDER BY passed_at DESC LIMIT {ROWS_MAX}",
-        either("plate", None)
-    );
-    let violations = format!(
-        "SELECT * FROM violations WHERE {} OR decision_id IN ({ids}) ORDER BY raised_at DESC LIMIT {ROWS_MAX}",
-        either("plate", None)
-    );
-    let cards = format!("SELECT * FROM card_events WHERE {} ORDER BY happened_at DESC LIMIT {ROWS_MAX}", either("plate", Some("card_id")));
-    let uses = format!("SELECT * FROM uses WHERE {} ORDER BY used_at DESC LIMIT {ROWS_MAX}", either("plate", None));
     let decisions = asked(&state, &who, &decisions, ROWS_MAX).await?;
+    let named: BTreeSet<&str> = decisions.iter().filter_map(|d| d.get("id")?.as_str()).collect();
+    let named = named.into_iter().map(quoted).collect::<Vec<_>>().join(", ");
+    let theirs = if named.is_empty() { String::new() } else { format!(" OR decision_id IN ({named})") };
+    let of_plate = either("plate", None);
+    let passages = format!("SELECT * FROM passages WHERE {of_plate}{theirs} ORDER BY passed_at DESC LIMIT {ROWS_MAX}");
+    let violations = format!("SELECT * FROM violations WHERE {of_plate}{theirs} ORDER BY raised_at DESC LIMIT {ROWS_MAX}");
+    let cards = format!("SELECT * FROM card_events WHERE {} ORDER BY happened_at DESC LIMIT {ROWS_MAX}", either("plate", Some("card_id")));
+    let uses = format!("SELECT * FROM uses WHERE {of_plate} ORDER BY used_at DESC LIMIT {ROWS_MAX}");
+    // What the reasons' codes mean, in both languages.
+    let words = if named.is_empty() { "false".to_owned() } else { format!("id IN ({named})") };
+    let words = format!("SELECT DISTINCT code, zh, en FROM reasons WHERE {words}");
+    let words = asked(&state, &who, &words, ROWS_MAX).await?;
     let passages = asked(&state, &who, &passages, ROWS_MAX).await?;
     let violations = asked(&state, &who, &violations, ROWS_MAX).await?;
     let cards = asked(&state, &who, &cards, ROWS_MAX).await?;
@@ -175,7 +175,7 @@ pub async fn case(
         }
     }
     Ok(Json(
-        json!({"plate": plate, "card": card, "decisions": decisions, "passages": passages, "violations": violations, "card_events": cards, "uses": uses, "records": records}),
+        json!({"plate": plate, "card": card, "decisions": decisions, "passages": passages, "violations": violations, "reasons": words, "card_events": cards, "uses": uses, "records": records}),
     ))
 }
 

@@ -95,7 +95,7 @@ const words = {
   src_qr: ['二维码', 'QR code'],
   confidence: ['可信度', 'Confidence'],
   more: ['另有 {n} 项', '{n} more'],
-  keysHelp: ['↑↓ 选择　R 放行　F 拒绝　C 更正　I 查验　S 主管　回车 详情', '↑↓ select  R release  F refuse  C correct  I inspect  S supervisor  Enter details'],
+  keysHelp: ['↑↓ 选择　R 放行　F 拒绝　C 更正　I 查验　S 主管　回车 详情', '↑↓ select   R release   F refuse   C correct   Enter details'],
   filterAll: ['全部', 'All'],
   barrier: ['栏杆', 'Barrier'],
 } as const

@@ -4884,6 +4884,8 @@ export interface components {
             arrived_at: string;
             /** Format: date-time */
             decided_at: string;
+            reason_zh: string | null;
+            reason_en: string | null;
         };
         Search: {
             /** @description what for; kept on record */
@@ -4919,6 +4921,11 @@ export interface components {
                 [key: string]: unknown;
             }[];
             records: components["schemas"]["Record"][];
+            reasons: {
+                code: string;
+                zh: string;
+                en: string;
+            }[];
         };
         LaneSums: {
             checkpoint: string;

@@ -1,7 +1,7 @@
 // Whether a record of the registry counts now, at a glance; and which of its fields are worth showing.
 // The gate's rules decide at the lane; this is for eyes.
 
-import { t } from './i18n'
+import { t, term } from './i18n'
 import { dateOf, nowMs, timeOfDay } from './time'
 import type { Row } from './types'
 
@@ -32,7 +32,7 @@ function begin(value: unknown): number {
 }
 
 export function validity(kind: string, value: Row | null): { tone: Tone; text: string } {
-  if (value === null) return { tone: 'bad', text: t('notRegistered') }
+  if (value === null) return { tone: 'idle', text: t('notRegistered') }
   const now = nowMs.value
   if (kind === 'ban') {
     const holds = begin(value.from) <= now && now < end(value.to)
@@ -44,7 +44,7 @@ export function validity(kind: string, value: Row | null): { tone: Tone; text: s
   }
   const state = STATE_FIELDS.map((f) => value[f]).find((v) => typeof v === 'string')
   const good = GOOD[kind]
-  if (good && typeof state === 'string' && !good.includes(state)) return { tone: 'bad', text: state }
+  if (good && typeof state === 'string' && !good.includes(state)) return { tone: 'bad', text: term('value', state) }
   const ends = Math.min(...END_FIELDS.map((f) => end(value[f])))
   if (ends <= now) return { tone: 'bad', text: t('over') }
   if (Math.max(...START_FIELDS.map((f) => begin(value[f]))) > now) return { tone: 'warn', text: t('notYetValid') }
@@ -66,6 +66,6 @@ export function shownFields(kind: string, value: Row): [string, string][] {
   const skip = kind === 'vehicle' || kind === 'customs_vehicle' ? ['plate'] : ['id', 'code']
   return Object.entries(value)
     .filter(([name]) => !skip.includes(name))
-    .map(([name, v]) => [name, shownValue(v)] as [string, string])
+    .map(([name, v]) => [name, typeof v === 'string' && /^[A-Za-z_-]+$/.test(v) ? (name === 'category' ? term('category', v) : term('value', v)) : shownValue(v)] as [string, string])
     .filter(([, v]) => v !== '')
 }

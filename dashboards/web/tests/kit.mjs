@@ -4,7 +4,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { chromium } from 'playwright-core'
 
-const [address, data, shots] = process.argv.slice(2)
+const [address, data, shots = process.env.SHOTS] = process.argv.slice(2)
 if (!address || !data) {
   console.error(`usage: node ${process.argv[1]} URL DATA_DIR [SCREENSHOT_DIR]`)
   process.exit(2)
