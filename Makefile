@@ -4,11 +4,12 @@ CACHE := $(or $(PORTGATE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portgate)
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PORTGATE_SHARED ?= $(abspath ../shared)
 
-.PHONY: help run test bench lint build package scenarios
+.PHONY: help run test soak bench lint build package scenarios
 
 help:
 	@echo 'make run    build and start the gate with a demonstration site; prints its address'
 	@echo 'make test   build and run every test (Kafka broker, Prometheus, browser included)'
+	@echo 'make soak   10,000 simulated worlds and the planted bugs (SEEDS, FROM, MINUTES), write tests/simulation/soak.json'
 	@echo 'make bench  run the benchmarks, write bench/results.json'
 	@echo 'make package  one archive that installs on a Debian machine without any network'
 	@echo 'make lint   formatting, clippy, licences and sources of dependencies'
@@ -23,6 +24,9 @@ run: build
 
 test:
 	@scripts/test.sh
+
+soak:
+	@scripts/soak.sh
 
 bench:
 	@scripts/setup.sh bench

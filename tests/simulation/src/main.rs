@@ -1,7 +1,7 @@
 //! `portgate-simulation`: one seed, many seeds, or the table of planted bugs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -125,29 +125,47 @@ fn campaign(a: &Arguments, n: u64) -> Value {
 fn plants(a: &Arguments) -> Value {
     let (tries, most) = (a.tries.unwrap_or(5), a.most.unwrap_or(200));
     println!("planted bug              seeds needed (median of {tries}; each)        by");
-    let mut table = Vec::new();
-    for (plant, name) in Plant::ALL {
-        let mut needed = Vec::new();
-        let mut by: BTreeMap<&str, u64> = BTreeMap::new();
-        for t in 0..tries {
-            let from = 1_000_000 * (t + 1);
-            let found = (0..most).find_map(|n| {
-                let outcome = run(from + n, Options { plant: Some(plant), ..Options::default() });
-                outcome.violations.first().map(|v| (n + 1, v.invariant))
+    let next = AtomicUsize::new(0);
+    let table: Mutex<BTreeMap<usize, Value>> = Mutex::default();
+    let threads = a.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| loop {
+                let n = next.fetch_add(1, Ordering::SeqCst);
+                let Some((plant, name)) = Plant::ALL.get(n) else { return };
+                let row = planted(*plant, name, tries, most);
+                if let Ok(mut table) = table.lock() {
+                    table.insert(n, row);
+                }
             });
-            if let Some((_, invariant)) = found {
-                *by.entry(invariant).or_insert(0) += 1;
-            }
-            needed.push(found.map(|(n, _)| n));
         }
-        let mut sorted: Vec<u64> = needed.iter().map(|n| n.unwrap_or(u64::MAX)).collect();
-        sorted.sort_unstable();
-        let median = sorted.get(sorted.len() / 2).copied().filter(|m| *m < u64::MAX);
-        let each: Vec<String> = needed.iter().map(|n| n.map_or_else(|| format!(">{most}"), |n| n.to_string())).collect();
-        println!("{name:<24} {:<8} {:<36} {by:?}", median.map_or_else(|| format!(">{most}"), |m| m.to_string()), each.join(" "));
-        table.push(json!({"bug": name, "median": median, "each": needed, "by": by}));
-    }
+    });
+    let table: Vec<Value> = table.into_inner().unwrap_or_default().into_values().collect();
     json!({"most": most, "table": table})
+}
+
+/// One row of the table.
+fn planted(plant: Plant, name: &str, tries: u64, most: u64) -> Value {
+    let mut needed = Vec::new();
+    let mut by: BTreeMap<&str, u64> = BTreeMap::new();
+    for t in 0..tries {
+        let from = 1_000_000 * (t + 1);
+        let found = (0..most).find_map(|n| {
+            let outcome = run(from + n, Options { plant: Some(plant), ..Options::default() });
+            outcome.violations.first().map(|v| (n + 1, v.invariant))
+        });
+        if let Some((_, invariant)) = found {
+            *by.entry(invariant).or_insert(0) += 1;
+        }
+        needed.push(found.map(|(n, _)| n));
+    }
+    let mut sorted: Vec<u64> = needed.iter().map(|n| n.unwrap_or(u64::MAX)).collect();
+    sorted.sort_unstable();
+    let median = sorted.get(sorted.len() / 2).copied().filter(|m| *m < u64::MAX);
+    let each: Vec<String> = needed.iter().map(|n| n.map_or_else(|| format!(">{most}"), |n| n.to_string())).collect();
+    let by: Vec<String> = by.iter().map(|(invariant, n)| format!("{invariant} {n}")).collect();
+    println!("{name:<24} {:<8} {:<36} {}", median.map_or_else(|| format!(">{most}"), |m| m.to_string()), each.join(" "), by.join(", "));
+    json!({"bug": name, "median": median, "each": needed, "by": by})
 }
 
 fn main() {

@@ -112,6 +112,7 @@ pub struct World {
     weather: Arc<Weather>,
     oracle: Arc<Mutex<Oracle>>,
     faults: Mutex<u64>,
+    rough: bool,
 }
 
 impl World {
@@ -190,7 +191,13 @@ async fn live(seed: u64, options: Options, time: Arc<Time>, dir: PathBuf) -> Out
     let names: Vec<(&str, u32)> = names.iter().map(|n| (*n, 1)).collect();
     let cluster = Cluster::new(kafka, &names, options.plant, &time, &trace, Rng::new(seed, "cluster"));
     // Every world has its own mixture: some faults often, others never.
-    let mut often = |per_mille: u64, max: u64| if rng.chance(per_mille) { rng.between(1, max) } else { 0 };
+    // Some have all of them, and those with a planted bug.
+    let rough = rng.chance(250) || options.plant.is_some();
+    let mut often = |per_mille: u64, max: u64| match (rough, rng.chance(per_mille)) {
+        (true, _) => rng.between(max / 2, max),
+        (false, true) => rng.between(1, max),
+        (false, false) => 0,
+    };
     let weather = Weather { delay_us: 200 + often(700, 30_000), slow: often(400, 12), refuse: often(500, 40), lose_answer: often(500, 40) };
     let (slow, fault) = (often(300, 150), often(200, 30));
     let lanes: Vec<&str> = LANES.iter().map(|(lane, ..)| *lane).collect();
@@ -206,6 +213,7 @@ async fn live(seed: u64, options: Options, time: Arc<Time>, dir: PathBuf) -> Out
         oracle: Arc::new(Mutex::new(Oracle::new(SITE, 2 * SKEW_US.cast_signed() + 1_000))),
         calm: Arc::new(AtomicBool::new(false)),
         faults: Mutex::new(0),
+        rough,
         cluster,
         trace,
         time,
@@ -380,8 +388,8 @@ fn restless(world: &World, nodes: &[Arc<Node>]) -> Option<String> {
 /// Breaks things until then.
 async fn chaos(world: Arc<World>, nodes: Vec<Arc<Node>>, barrier: Arc<Mutex<Option<Arc<Process>>>>, until_us: u64) {
     let mut rng = Rng::new(world.seed, "chaos");
-    let pace_ms = *rng.pick(&[4_000u64, 12_000, 40_000, 1_000_000]);
-    let kinds = [rng.chance(800), rng.chance(600), rng.chance(600), rng.chance(500), rng.chance(500), rng.chance(400), rng.chance(500)];
+    let pace_ms = if world.rough { 4_000 } else { *rng.pick(&[4_000u64, 12_000, 40_000, 1_000_000]) };
+    let kinds: Vec<bool> = [800, 600, 600, 500, 500, 400, 500].map(|often| rng.chance(often) || world.rough).to_vec();
     while world.time.now_us() < until_us {
         let pause = rng.between(200, 2 * pace_ms).min(until_us.saturating_sub(world.time.now_us()) / 1000 + 1);
         world.time.sleep_ms(pause).await;
