@@ -180,6 +180,7 @@ def main():
     ap.add_argument("--models", type=pathlib.Path, default=HERE)
     ap.add_argument("--made", type=pathlib.Path)
     ap.add_argument("--sim", type=pathlib.Path)
+    ap.add_argument("--first", type=int, help="only so many pictures of each set")
     ap.add_argument("--once", action="store_true")
     ap.add_argument("--failures", type=pathlib.Path)
     args = ap.parse_args()
@@ -187,7 +188,7 @@ def main():
     reader = Reader(args.models)
 
     score = Score("crops-road")
-    for r in real.rows(args.data, "crops-road"):
+    for r in real.rows(args.data, "crops-road")[: args.first]:
         image = cv2.resize(real.read(args.data / r["file"]), (spec.WIDTH, spec.HEIGHT), interpolation=cv2.INTER_LINEAR)
         got = reader.crop(image, False)
         score.add(got and got[0] == r["plate"], r["fold"] == real.HELD_OUT, "", r["file"])
@@ -195,7 +196,7 @@ def main():
     scores = [score]
 
     marked, clean, found = Score("toll-lanes as they are"), Score("toll-lanes, mark painted over"), Score("toll-lanes, plate found")
-    for r in real.rows(args.data, "toll-lanes"):
+    for r in real.rows(args.data, "toll-lanes")[: args.first]:
         image = real.read(args.data / r["file"])
         plain = real.unmark(image, r["mark"])
         held = r["fold"] == real.HELD_OUT
@@ -209,7 +210,7 @@ def main():
     scores += [marked, clean]
 
     score, reads, elapsed = Score("street-scenes"), 0, []
-    for r in real.rows(args.data, "street-scenes"):
+    for r in real.rows(args.data, "street-scenes")[: args.first]:
         image = real.read(args.data / r["file"])
         began = time.perf_counter()
         got = reader.frame(image, not args.once)

@@ -1,6 +1,6 @@
 """Exports checkpoints to ONNX, checks them against PyTorch and writes `manifest.json`.
 
-    python export.py --cache DIR [--init]
+    python export.py --cache DIR [--out DIR] [--init]
 
 `--init` exports freshly initialised networks (their shapes only), where a checkpoint is missing.
 """
@@ -56,6 +56,7 @@ def load(net, checkpoint, init):
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--cache", type=pathlib.Path, required=True, help="folder of the checkpoints")
+    ap.add_argument("--out", type=pathlib.Path, default=HERE)
     ap.add_argument("--init", action="store_true")
     args = ap.parse_args()
     torch.manual_seed(0)
@@ -67,14 +68,14 @@ def main():
     for name, (net, shape, outputs) in jobs.items():
         net = load(net, args.cache / f"{name}.pt", args.init)
         mflop = nets.flops(net, shape) / 1e6
-        path = HERE / f"{name}.onnx"
+        path = args.out / f"{name}.onnx"
         error = export(net, path, shape, outputs)
         hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"{name}: {mflop:.0f} MFLOP, {path.stat().st_size / 1e6:.2f} MB, "
               f"largest difference to PyTorch {error:.2e}, sha256 {hashes[name]}")
         if error > 5e-3:
             raise SystemExit(f"{name}: the exported network differs from PyTorch's")
-    (HERE / "manifest.json").write_text(json.dumps(manifest(hashes), ensure_ascii=False, indent=2) + "\n")
+    (args.out / "manifest.json").write_text(json.dumps(manifest(hashes), ensure_ascii=False, indent=2) + "\n")
 
 
 def manifest(hashes):

@@ -7,6 +7,7 @@ Chunk k depends on (seed, k) only.
 
 import argparse
 import multiprocessing
+import os
 import pathlib
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 import spec
 from plategen import crops, glyphs, render
 
-PER_CHUNK = 4000
+PER_CHUNK = int(os.environ.get("PER_CHUNK", 4000))
 
 
 def chunk(job):

@@ -8,6 +8,7 @@ Backgrounds: made-up ones, and the allowed real pictures with plate and mark pai
 
 import argparse
 import multiprocessing
+import os
 import pathlib
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 import real
 from plategen import glyphs, render, scene
 
-PER_CHUNK = 500
+PER_CHUNK = int(os.environ.get("PER_CHUNK", 500))
 
 
 def photos(data, prepared, held_out):

@@ -130,6 +130,7 @@ def fuse(net):
 
 def flops(net, shape):
     """Multiply-adds times two of one forward pass."""
+    net.eval()  # or the pass would change the batch norms' statistics
     total = [0]
 
     def hook(m, _, out):

@@ -2,20 +2,35 @@
 # Makes the sets, trains both networks, exports and measures them. Stop it whenever you like:
 # sets, checkpoints and finished stages stay in the cache folder and the next run goes on there.
 #
-#   models/train.sh DATA [CACHE]
+#   models/train.sh [--quick] DATA [CACHE]
+#
+# --quick runs every step on next to nothing, in a few minutes, to see that the whole still works; it
+# exports into the cache and leaves the models of this folder alone.
 #
 # DATA holds the public pictures and glyphs (see README.md); CACHE defaults to a folder in the
 # user's cache. THREADS (default: all cores) and EXTRA, passed to both trainers (such as
 # --all-folds, or --sim DIR for the simulator's labelled frames), may be set.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-data=${1:?usage: train.sh DATA [CACHE]}
+quick=
+[ "${1:-}" = --quick ] && { quick=1; shift; }
+data=$(cd "${1:?usage: train.sh [--quick] DATA [CACHE]}" && pwd)
 cache=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/portgate/models}
 threads=${THREADS:-$(nproc)}
 export OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=PASSIVE
-mkdir -p "$cache"
-
 venv="$(dirname "$cache")/venv-models"
+# Chunks of crops and scenes; steps of recogniser and detector, made-up and real.
+set -- 60 24 4000 3000 6000 3000
+out="$here"
+if [ "$quick" ]; then
+    set -- 1 2 60 20 20 10
+    cache="$cache/quick"
+    out="$cache/models"
+    export PER_CHUNK=300
+    rm -rf "$cache"
+fi
+mkdir -p "$cache" "$out"
+
 if [ ! -x "$venv/bin/python" ]; then
     echo "installing the Python packages of requirements.txt into $venv"
     python3 -m venv "$venv"
@@ -32,18 +47,23 @@ stage() { # name command...: runs once, remembered by a file in the cache
 }
 
 stage toll "$py" real.py --data "$data" --out "$cache/toll"
-stage crops "$py" make_crops.py $sources --out "$cache/crops" --chunks 40 --workers "$threads"
+stage crops "$py" make_crops.py $sources --out "$cache/crops" --chunks "$1" --workers "$threads"
 stage crops-check "$py" make_crops.py $sources --out "$cache/crops" --chunks 1 --first 9000 --workers 1
-stage scenes "$py" make_scenes.py $sources --data "$data" --cache "$cache" --chunks 24 --workers "$threads"
+stage scenes "$py" make_scenes.py $sources --data "$data" --cache "$cache" --chunks "$2" --workers "$threads"
 
-stage recogniser "$py" train_recogniser.py --cache "$cache" --steps 4000
+stage recogniser "$py" train_recogniser.py --cache "$cache" --steps "$3"
 [ -e "$cache/recogniser-synthetic.pt" ] || cp "$cache/recogniser.pt" "$cache/recogniser-synthetic.pt"
 stage recogniser-real "$py" train_recogniser.py --cache "$cache" --stage real --start "$cache/recogniser-synthetic.pt" \
-    --steps 1500 --lr 0.001 --real 0.3 --data "$data" ${EXTRA:-}
-stage detector "$py" train_detector.py --cache "$cache" --steps 6000
+    --steps "$4" --lr 0.001 --real 0.25 --data "$data" ${EXTRA:-}
+stage detector "$py" train_detector.py --cache "$cache" --steps "$5"
 [ -e "$cache/detector-synthetic.pt" ] || cp "$cache/detector.pt" "$cache/detector-synthetic.pt"
 stage detector-real "$py" train_detector.py --cache "$cache" --stage real --start "$cache/detector-synthetic.pt" \
-    --steps 3000 --lr 0.001 --real 0.3 --data "$data" ${EXTRA:-}
+    --steps "$6" --lr 0.001 --real 0.3 --data "$data" ${EXTRA:-}
 
-"$py" export.py --cache "$cache"
-"$py" evaluate.py --data "$data"
+"$py" export.py --cache "$cache" --out "$out"
+for setting in normal hard; do
+    stage "pictures-$setting" "$py" make_pictures.py $sources --out "$cache/pictures-$setting" --setting "$setting" \
+        ${quick:+--number 130}
+done
+"$py" evaluate.py --data "$data" --models "$out" ${quick:+--first 12}
+echo "measured by the program itself: portgate evaluate --models $out $cache/pictures-normal $cache/pictures-hard"

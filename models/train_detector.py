@@ -44,7 +44,37 @@ class Scenes:
         start = 0 if i == 0 else d["ends"][i - 1]
         image = cv2.imdecode(d["jpegs"][start:d["ends"][i]], cv2.IMREAD_COLOR)[..., ::-1]
         own = d["owner"] == i
+        if index is None:
+            return turned(image, d["corners"][own], d["layout"][own], rng)
         return image, d["corners"][own], d["layout"][own]
+
+
+def turned(image, quads, layouts, rng):
+    """The scene nearer, farther and askew, up to 45 degrees: each of its drawings serves often."""
+    if rng.random() < 0.3:
+        return image, quads, layouts
+    scale = float(np.exp(rng.uniform(np.log(0.55), np.log(1.6))))
+    angle = rng.normal(0, 4) if rng.random() < 0.8 else rng.uniform(-45, 45)
+    at = quads[int(rng.integers(len(quads)))].mean(0) if len(quads) and rng.random() < 0.6 else np.array([W, H]) / 2
+    m = cv2.getRotationMatrix2D((float(at[0]), float(at[1])), float(angle), scale)
+    m[:, 2] += np.array([W, H]) * rng.uniform(0.25, 0.75, 2) - at
+    if scale < 0.8:
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        m2 = m.copy()
+        m2[:, :2] /= scale
+        out = cv2.warpAffine(small, m2, (W, H), borderMode=cv2.BORDER_CONSTANT, borderValue=(114, 114, 114))
+    else:
+        out = cv2.warpAffine(image, m, (W, H), borderMode=cv2.BORDER_CONSTANT, borderValue=(114, 114, 114))
+    quads = (quads @ m[:, :2].T + m[:, 2]).astype(np.float32).reshape(-1, 4, 2)
+    keep, kinds = [], []
+    for q, k in zip(quads, layouts):
+        seen = cv2.contourArea(np.clip(q, 0, [W, H]).astype(np.float32)) / max(1.0, cv2.contourArea(q))
+        if seen < 0.1:
+            continue
+        width = np.linalg.norm(q[1] - q[0])
+        keep.append(q)
+        kinds.append(k if seen > 0.93 and width > 15 else 2)
+    return out, np.array(keep, np.float32).reshape(-1, 4, 2), np.array(kinds, np.int64)
 
 
 class Photos:
@@ -85,8 +115,8 @@ class Photos:
             scale = fit * float(np.exp(rng.uniform(np.log(0.6), np.log(2.5))))
             if len(quads):
                 width = np.linalg.norm(quads[0][1] - quads[0][0])
-                scale = float(np.clip(scale, 26 / width, 380 / width))
-            a = np.radians(rng.normal(0, 5))
+                scale = float(np.clip(scale, 18 / width, 380 / width))
+            a = np.radians(rng.normal(0, 5) if rng.random() < 0.85 else rng.uniform(-45, 45))
             c, s = np.cos(a) * scale, np.sin(a) * scale
             m = np.array([[c, -s, 0], [s, c, 0]]) * np.array([[float(np.exp(rng.normal(0, 0.06)))], [1.0]])
             m[:, :2] = m[:, :2] @ np.array([[1, rng.normal(0, 0.06)], [rng.normal(0, 0.03), 1]])

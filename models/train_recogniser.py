@@ -2,7 +2,7 @@
 
     python train_recogniser.py --cache DIR --steps N [--real --data DIR] [--from FILE]
 
-Resumable: every 100 steps the state goes to `<cache>/recogniser-<stage>.state`; a finished stage
+Resumable: every 50 steps the state goes to `<cache>/recogniser-<stage>.state`; a finished stage
 leaves `<cache>/recogniser.pt`, which export.py reads. Per-column cross-entropy from the known
 character centres gets it going; CTC joins later and settles the columns in between.
 """
@@ -89,6 +89,8 @@ class Real:
             corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
             inner = crops.ONE_LINE_INNER  # so that the input shows about the whole crop
             corners = (corners - corners.mean(0)) * inner + corners.mean(0)
+            lean = 0.0 if rng.random() < 0.5 else rng.normal(0, 0.15)  # cut by a box, the plate leans
+            corners = corners + np.array([[0, lean], [0, -lean], [0, -lean], [0, lean]], np.float32) * h
             seen = crops.jitter(corners, rng, 0.7)
         else:
             seen = crops.jitter(corners, rng, 1.0)
@@ -145,7 +147,7 @@ def validate(net, cache):
     net.eval()
     right = {}
     with torch.no_grad():
-        for i in range(0, 2000, 250):
+        for i in range(0, min(2000, len(d["labels"])), 250):
             x = torch.from_numpy(d["images"][i:i + 250]).permute(0, 3, 1, 2).float()
             chars, kind = net(x)
             for text, lab, k, kp in zip(greedy(chars), d["labels"][i:i + 250], d["kinds"][i:i + 250], kind.argmax(1).tolist()):
@@ -202,7 +204,7 @@ def main():
         x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last).float()
         gain = 1 + 0.15 * torch.randn(len(x), 3, 1, 1)
         x = (x * gain + 8 * torch.randn(len(x), 3, 1, 1)).clamp_(0, 255)
-        warm = min(1.0, (step + 1) / 200)
+        warm = min(1.0, (step + 1) / min(200, 0.1 * args.steps))
         for group in opt.param_groups:
             group["lr"] = float(args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -222,7 +224,7 @@ def main():
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         opt.step()
         step += 1
-        keep = min(0.998, step / (step + 20)) if fresh else 0.998
+        keep = min(0.998, step / (step + 20)) if fresh or args.steps < 1000 else 0.998
         with torch.no_grad():
             for a, b in zip(ema.state_dict().values(), net.state_dict().values()):
                 a.lerp_(b, 1 - keep) if a.dtype.is_floating_point else a.copy_(b)
@@ -231,7 +233,7 @@ def main():
             print(f"{step} loss {shown / 100:.4f} {time.time() - began:.0f}s chunks {len(data.parts)}", flush=True)
             shown = 0.0
             data.refresh()
-        if step % 100 == 0 or step == args.steps:
+        if step % 50 == 0 or step == args.steps:
             torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state_dict(), "step": step}, state_path)
             torch.save({"ema": ema.state_dict(), "step": step}, args.cache / "recogniser.pt")
         if step % 500 == 0 or step == args.steps:

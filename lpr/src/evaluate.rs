@@ -21,12 +21,18 @@ use crate::reading::PlateReading;
 use crate::sniff::sniff;
 use crate::track::differing;
 
+pub mod sheet;
+
 /// Confidence from which a read would be acted on.
 const SURE: f64 = 0.9;
 /// A read that differs from the label in more characters is another plate's.
 const SAME_PLATE_MAX: usize = 3;
 /// Pictures within this size are cut-out plates, pixels.
 const CROP_MAX: (u32, u32) = (260, 110);
+/// Lower edges of the classes of confidence that calibration is counted in.
+const CONFIDENCES: [f64; 8] = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
+/// Lower edges of the classes of width (the label's mark), pixels of the whole picture.
+const WIDTHS: [u32; 8] = [0, 60, 80, 100, 150, 200, 300, 400];
 /// The standard normal's 97.5th percentile, for 95 % intervals.
 const Z95: f64 = 1.959_964;
 
@@ -95,14 +101,44 @@ pub struct SetReport {
     pub sure_and_wrong: Ratio,
     /// Right reads that are sure.
     pub right_and_sure: Ratio,
+    /// How often reads of a confidence are right, by the lower edges [`CONFIDENCES`].
+    pub calibration: [Ratio; CONFIDENCES.len()],
+    /// Plates found, by the width of the label's mark, by the lower edges [`WIDTHS`].
+    pub found_by_width: BTreeMap<u32, Ratio>,
     /// Pictures without a plate in which something was read.
     pub false_plates: Ratio,
     /// Pictures that could not be read.
     pub unreadable: u64,
     /// Milliseconds a picture: median, 99th percentile.
     pub elapsed_ms: (f64, f64),
-    /// Files whose plate is not among those read (or that should have none).
-    pub failures: Vec<String>,
+    /// Pictures whose plate is not among those read (or that should have none).
+    #[serde(skip)]
+    pub failures: Vec<Failure>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+/// A picture not read as its label says.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The picture.
+    pub file: PathBuf,
+    /// What the label says; `None`: no plate.
+    pub label: Option<String>,
+    /// The read that comes nearest.
+    pub read: Option<PlateReading>,
+}
+
+impl Failure {
+    /// The picture's name without its folders.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for SetReport {
@@ -119,9 +155,15 @@ impl fmt::Display for SetReport {
             writeln!(f, "  character errors  {}", self.character_errors)?;
             writeln!(f, "  sure and wrong    {}", self.sure_and_wrong)?;
             writeln!(f, "  right and sure    {}", self.right_and_sure)?;
+            for (from, ratio) in CONFIDENCES.iter().zip(&self.calibration).filter(|(_, r)| r.all > 0) {
+                writeln!(f, "    from {from:<11}{ratio}")?;
+            }
+            for (width, ratio) in &self.found_by_width {
+                writeln!(f, "    from {:<11}{ratio} found", format!("{width} px"))?;
+            }
         }
-        if self.false_plates.all > 0 {
-            writeln!(f, "  false plates      {}", self.false_plates)?;
+        if let Some(share) = self.false_plates.share() {
+            writeln!(f, "  false plates      {}, {:.0} in 1000 pictures", self.false_plates, 1e3 * share)?;
         }
         if self.unreadable > 0 {
             writeln!(f, "  unreadable        {}", self.unreadable)?;
@@ -176,11 +218,11 @@ pub fn evaluate(recogniser: &Recogniser, set: &Path) -> Result<SetReport, LprErr
 }
 
 fn count(report: &mut SetReport, label: &Label, plates: &[PlateReading]) {
-    let file = || label.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let failure = |read: Option<&PlateReading>| Failure { file: label.file.clone(), label: label.plate.clone(), read: read.cloned() };
     let Some(truth) = &label.plate else {
         report.false_plates.count(!plates.is_empty());
         if !plates.is_empty() {
-            report.failures.push(file());
+            report.failures.push(failure(plates.first()));
         }
         return;
     };
@@ -197,13 +239,22 @@ fn count(report: &mut SetReport, label: &Label, plates: &[PlateReading]) {
     report.province.count(province == read_province);
     report.serial.count(serial == read_serial);
     let there = |p: &PlateReading| label.mark.is_none_or(|m| m.contains(Quad(p.corners).centre()));
-    report.found.count(plates.iter().any(there));
+    let found = plates.iter().any(there);
+    report.found.count(found);
+    if let Some(m) = label.mark {
+        let class = WIDTHS.iter().rev().find(|w| m.x1 - m.x0 >= f64::from(**w)).copied().unwrap_or(0);
+        report.found_by_width.entry(class).or_default().count(found);
+    }
     let length = truth.chars().count() as u64;
     let wrong = nearest.map_or(length, |p| (differing(&p.text, truth) as u64).min(length));
     report.character_errors.of += wrong;
     report.character_errors.all += length;
     // Beyond that it is another plate of the scene, rightly or wrongly read.
     if let Some(p) = nearest.filter(|p| differing(&p.text, truth) <= SAME_PLATE_MAX) {
+        let class = CONFIDENCES.iter().rposition(|from| p.confidence >= *from);
+        if let Some(ratio) = class.and_then(|c| report.calibration.get_mut(c)) {
+            ratio.count(right);
+        }
         if p.confidence >= SURE {
             report.sure_and_wrong.count(!right);
         }
@@ -212,7 +263,7 @@ fn count(report: &mut SetReport, label: &Label, plates: &[PlateReading]) {
         }
     }
     if !right {
-        report.failures.push(file());
+        report.failures.push(failure(nearest));
     }
 }
 
@@ -329,5 +380,9 @@ mod tests {
         assert_eq!(report.right_and_sure, Ratio { of: 1, all: 1 });
         assert_eq!(report.false_plates, Ratio { of: 1, all: 1 });
         assert_eq!(report.failures.len(), 3);
+        assert_eq!(report.failures[0].name(), "a.jpg");
+        assert_eq!(report.calibration[4], Ratio { of: 0, all: 1 }, "0.92, wrong");
+        assert_eq!(report.calibration[5], Ratio { of: 1, all: 1 }, "0.95, right");
+        assert_eq!(report.found_by_width.get(&60), Some(&Ratio { of: 2, all: 3 }));
     }
 }

@@ -41,7 +41,7 @@ fn report(recogniser: &Recogniser, set: &str) -> Option<SetReport> {
 #[test]
 fn toll_lanes_are_read() {
     let Some(report) = report(&recogniser(), "toll-lanes") else { return };
-    assert!(report.plates.share() >= Some(0.97), "{report}");
+    assert!(report.plates.share() >= Some(0.98), "{report}");
     assert!(report.sure_and_wrong.of <= 1, "{report}");
     assert!(report.right_and_sure.share() >= Some(0.9), "{report}");
     for colour in report.by_colour.values() {
@@ -52,8 +52,17 @@ fn toll_lanes_are_read() {
 #[test]
 fn cut_out_plates_are_read() {
     let Some(report) = report(&recogniser(), "crops-road") else { return };
-    assert!(report.plates.share() >= Some(0.92), "{report}");
+    assert!(report.plates.share() >= Some(0.97), "{report}");
     assert!(report.sure_and_wrong.share() <= Some(0.01), "{report}");
+}
+
+/// Scenes of towns, never trained on; a few labels are of another vehicle than the nearest.
+#[test]
+fn street_scenes_are_read() {
+    let Some(report) = report(&recogniser().second_look(SecondLook::Tiles), "street-scenes") else { return };
+    assert!(report.plates.share() >= Some(0.92), "{report}");
+    assert!(report.found.share() >= Some(0.98), "{report}");
+    assert!(report.sure_and_wrong.share() <= Some(0.06), "{report}");
 }
 
 #[test]

@@ -17,18 +17,27 @@ use crate::telemetry;
 const SURE: f64 = 0.9;
 /// A place the detector hardly believes in is a plate if it is read at least this surely.
 const WEAK_CONFIDENCE: f64 = 0.6;
-/// Corners a cut-out plate may have that is not cut exactly: turned either way, closer, wider; in
-/// fractions of the picture.
-const VARIANTS: [[[f64; 2]; 4]; 4] = [
+/// Corners a cut-out plate may have that is not cut exactly: closer, wider, and leaning either way
+/// a little or much (the box of a slanting plate cuts its corners off), in fractions of the picture.
+const VARIANTS: [[[f64; 2]; 4]; 8] = [
     [[0.0, 0.12], [1.0, -0.12], [1.0, 0.88], [0.0, 1.12]],
     [[0.0, -0.12], [1.0, 0.12], [1.0, 1.12], [0.0, 0.88]],
     [[0.04, 0.1], [0.96, 0.1], [0.96, 0.9], [0.04, 0.9]],
     [[-0.02, -0.06], [1.02, -0.06], [1.02, 1.06], [-0.02, 1.06]],
+    [[0.02, 0.3], [0.98, -0.12], [0.98, 0.7], [0.02, 1.12]],
+    [[0.02, -0.12], [0.98, 0.3], [0.98, 1.12], [0.02, 0.7]],
+    [[0.06, 0.28], [1.02, -0.1], [0.94, 0.72], [-0.02, 1.1]],
+    [[-0.02, -0.1], [0.94, 0.28], [1.02, 1.1], [0.06, 0.72]],
 ];
+/// The confidence of a read that only one of many looks gave, at most.
+const UNSUPPORTED_MAX: f64 = 0.8;
 /// A whole picture of these proportions (width to height) may be a plate of two lines.
 const TWO_LINE_ASPECT_MAX: f64 = 2.4;
 /// A whole picture of these proportions may be a plate of one line.
 const ONE_LINE_ASPECT_MIN: f64 = 1.7;
+
+/// A picture with a longer side, in pixels, may hold plates too small to leave a trace at first.
+const LARGE_PX: u32 = 2_400;
 
 /// How thoroughly a picture in which nothing was found at first is looked at again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +45,8 @@ pub enum SecondLook {
     /// Not at all: a lane's camera, where plates at the barrier are large and most frames empty.
     #[default]
     Never,
-    /// Closer, tile by tile: single pictures.
+    /// Closer, tile by tile, where something hints at a plate or the picture is large: single
+    /// pictures.
     Tiles,
 }
 
@@ -125,8 +135,9 @@ impl Recogniser {
         let mut pixels = timed(&mut times.decode, || picture.decode(reduction))?;
 
         let found = timed(&mut times.detect, || detect(&self.models, &pixels, None))?;
+        let hint = !found.is_empty() || w.max(h) > LARGE_PX;
         let mut plates = self.read_found(&picture, &mut pixels, found, &mut times)?;
-        if plates.is_empty() && self.second_look == SecondLook::Tiles && w.max(h) > fitted_w.max(fitted_h) {
+        if plates.is_empty() && hint && self.second_look == SecondLook::Tiles && w.max(h) > fitted_w.max(fitted_h) {
             let closer = picture.reduction_for(2 * fitted_w, 2 * fitted_h);
             if closer < reduction && !pixels.is_full() {
                 pixels = timed(&mut times.decode, || picture.decode(closer))?;
@@ -200,9 +211,17 @@ impl Recogniser {
         }
         if let (false, Some(to_picture)) = (best.as_ref().is_some_and(sure), unit_to_quad(&whole)) {
             let two_line = best.as_ref().map_or(aspect < ONE_LINE_ASPECT_MIN, |s| is_two_line(s.reading.kind));
+            let mut texts: Vec<String> = best.iter().map(|s| s.reading.text.clone()).collect();
             for variant in VARIANTS {
                 let quad = Quad(variant).map(|p| project(&to_picture, p));
-                best = better(best, read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?);
+                let read = read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?;
+                texts.extend(read.iter().map(|s| s.reading.text.clone()));
+                best = better(best, read);
+            }
+            // The best of many looks is sure by chance now and then: another one must say the same.
+            if let Some(s) = best.as_mut().filter(|s| texts.iter().filter(|t| **t == s.reading.text).count() < 2) {
+                s.reading.confidence = s.reading.confidence.min(UNSUPPORTED_MAX);
+                s.reading.characters.iter_mut().for_each(|c| c.confidence = c.confidence.min(UNSUPPORTED_MAX));
             }
         }
         Ok(best.map(|s| s.reading).into_iter().collect())

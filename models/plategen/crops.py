@@ -64,6 +64,16 @@ def jitter(corners, rng, amount=1.0):
     return (centre + local @ side).astype(np.float32)
 
 
+def upright(corners, rng):
+    """A cut by an upright box that may be too tight: what others' detectors hand over."""
+    lo, hi = corners.min(0), corners.max(0)
+    height = np.linalg.norm(corners[3] - corners[0])
+    slack = max(0.0, hi[1] - lo[1] - height)  # what slant adds to the box
+    cut = slack * rng.uniform(0, 0.6) / 2
+    box = np.array([[lo[0], lo[1] + cut], [hi[0], lo[1] + cut], [hi[0], hi[1] - cut], [lo[0], hi[1] - cut]])
+    return jitter(box, rng, 0.6)
+
+
 def surroundings(h, w, rng):
     """What is around a plate: bumper, frame, shade."""
     base = rng.uniform(0, 255) if rng.random() < 0.6 else rng.uniform(0, 60)
@@ -103,11 +113,11 @@ def view(width, height, rng, hard=1.0):
     return q - q.min(0) + margin, (int(size[0]) + 1, int(size[1]) + 1)
 
 
-def camera(plate_image, rng):
+def camera(plate_image, rng, normal=False):
     """A plate put into a small camera picture. Returns (uint8 RGB, corners)."""
     ph, pw = plate_image.shape[:2]
-    width = float(np.exp(rng.uniform(np.log(60), np.log(280))))
-    corners, (w, h) = view(width, width * ph / pw * rng.uniform(0.9, 1.1), rng)
+    width = float(np.exp(rng.uniform(np.log(100 if normal else 60), np.log(280))))
+    corners, (w, h) = view(width, width * ph / pw * rng.uniform(0.9, 1.1), rng, 0.6 if normal else 1.0)
     if width < pw * 0.75:
         plate_image = cv2.resize(plate_image, (max(8, int(width)), max(4, int(width * ph / pw))), interpolation=cv2.INTER_AREA)
     ph, pw = plate_image.shape[:2]
@@ -119,35 +129,62 @@ def camera(plate_image, rng):
         ring = ring.reshape(h, w, 1)
         scene = scene * (1 - ring) + np.float32(rng.choice([20, 60, 160, 220])) * ring
     image = scene * (1 - alpha) + cv2.warpPerspective(plate_image, m, (w, h)) * alpha
+    if normal:
+        return degrade.ordinary(image, rng), corners
     image = degrade.light(image, rng)
     image = degrade.blur(image, rng, min(1.0, width / 130))
     image = degrade.tone(image, rng)
     return degrade.sensor(image, rng), corners
 
 
-def samples(glyphs, blanks, rng, kind=None, views=3):
-    """Views of one plate: (uint8 [48,168,3], labels [8], centres [8], kind) each."""
+def draw(glyphs, blanks, rng, kind=None):
+    """A plate, seen straight on, of any kind: (kind, text, RGB picture, character centres)."""
     kinds = list(layouts.WEIGHTS)
     weights = np.array([layouts.WEIGHTS[k] for k in kinds], float)
     kind = kind or str(rng.choice(kinds, p=weights / weights.sum()))
-    text, image, points = render.plate(kind, glyphs, blanks, rng)
+    return kind, *render.plate(kind, glyphs, blanks, rng)
+
+
+def picture(glyphs, blanks, rng, kind, normal):
+    """A plate cut out by corners as good as the detector's, as a file would hold it, for measuring:
+    (text, uint8 RGB). `normal`: ordinary light and angles, else all the training's hardships."""
+    _, text, image, _ = draw(glyphs, blanks, rng, kind)
+    if not normal:
+        image = worn(image, rng)
+    seen, corners = camera(np.ascontiguousarray(image, np.float32), rng, normal)
+    corners = jitter(corners, rng, 0.7)
+    w, h = layouts.size(kind)
+    width = min(240.0, 108 * w / h, np.linalg.norm(corners[1] - corners[0]))
+    size = (round(width), round(width * h / w))
+    m = cv2.getPerspectiveTransform(corners.astype(np.float32) - 0.5, UNIT * np.array(size, np.float32) - 0.5)
+    return text, cv2.warpPerspective(seen, m, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def samples(glyphs, blanks, rng, kind=None, views=3):
+    """Views of one plate: (uint8 [48,168,3], labels [8], centres [8], kind) each."""
+    kind, text, image, points = draw(glyphs, blanks, rng, kind)
     return [_view(kind, text, image, points, rng) for _ in range(views)]
 
 
-def _view(kind, text, image, points, rng):
+def worn(image, rng):
+    """Dirt on one plate in five, something in front of one in twenty."""
     if rng.random() < 0.2:
         image = degrade.dirt(image, rng)
     if rng.random() < 0.05:
         image = degrade.cover(image, rng)
+    return image
+
+
+def _view(kind, text, image, points, rng):
+    image = worn(image, rng)
     size = np.array(layouts.size(kind), np.float32)
     picture, corners = camera(np.ascontiguousarray(image, np.float32), rng)
     to_picture = cv2.getPerspectiveTransform(UNIT * size, corners)
     points = cv2.perspectiveTransform(points[None], to_picture)[0]
     two = kind in spec.TWO_LINE_KINDS
     seen = jitter(corners, rng)
-    if not two and rng.random() < 0.1:  # a crop by an upright box, not rectified
-        lo, hi = corners.min(0), corners.max(0)
-        seen = jitter(np.array([lo, [hi[0], lo[1]], hi, [lo[0], hi[1]]]), rng, 0.6)
+    if not two and rng.random() < 0.15:  # a crop by an upright box, not rectified
+        seen = upright(corners, rng)
     out = rectify(picture, seen, two, cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC)
     xs = centres_in_input(points, seen, two, top_count(kind, text))
     labels = np.zeros(spec.MAX_CHARS, np.int64)

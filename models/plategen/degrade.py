@@ -112,3 +112,20 @@ def sensor(image, rng):
         quality = int(rng.integers(22, 95))
         image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
     return image
+
+
+def ordinary(image, rng):
+    """What a well-kept lane camera does by day: the generator's normal setting. Returns uint8."""
+    h, w = image.shape[:2]
+    if rng.random() < 0.3:
+        image = image * (0.75 + 0.35 * noise_field(h, w, rng, 3))[..., None]
+    sigma = abs(rng.normal(0, 0.5))
+    if sigma > 0.25:
+        image = cv2.GaussianBlur(image, (0, 0), sigma)
+    image = image * np.exp(rng.normal(0, 0.06, 3)).astype(np.float32)
+    mean = float(image.mean())
+    image = ((image - mean) * float(np.exp(rng.normal(0, 0.12))) + mean) * float(np.exp(rng.normal(-0.05, 0.15)))
+    image = image + rng.standard_normal(image.shape, np.float32) * abs(rng.normal(0, 3))
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    quality = int(rng.integers(60, 96))
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)

@@ -25,12 +25,12 @@ class Slot:
 
 # How often each kind is drawn; a gate meets blue and yellow most, the rest must be known too.
 WEIGHTS = {
-    "blue": 26, "yellow": 20, "yellow_two_line": 20, "green_small": 8, "green_large": 6,
-    "black_hk": 3, "black_macao": 2, "embassy": 2, "consular": 3, "police": 4, "learner": 3,
-    "agricultural": 3,
+    "blue": 22, "yellow": 18, "yellow_two_line": 20, "green_small": 10, "green_large": 8,
+    "black_hk": 3, "black_macao": 2, "embassy": 3, "consular": 3, "police": 4, "learner": 3,
+    "agricultural": 5, "temporary": 1,
 }
 SIZES = {
-    "yellow_two_line": (440, 220), "agricultural": (300, 165),
+    "yellow_two_line": (440, 220), "agricultural": (300, 165), "temporary": (220, 140),
     "green_small": (480, 140), "green_large": (480, 140),
 }
 
@@ -45,9 +45,10 @@ def _digits(rng, n):
 
 
 def _serial(rng, n):
-    """A serial of digits with at most two letters, as issued."""
+    """A serial of digits with at most two letters, as issued; letters oftener than on the road, or
+    each would be seen ten times less than a digit and taken for one."""
     text = list(_digits(rng, n))
-    for i in rng.permutation(n)[: rng.choice([0, 1, 2], p=[0.35, 0.35, 0.3])]:
+    for i in rng.permutation(n)[: rng.choice([0, 1, 2], p=[0.2, 0.3, 0.5])]:
         text[i] = rng.choice(list(spec.LETTERS))
     return "".join(text)
 
@@ -59,7 +60,7 @@ def _office(rng):
 
 
 def sample(kind, rng):
-    if kind in ("blue", "yellow"):
+    if kind in ("blue", "yellow", "temporary"):
         return _office(rng) + _serial(rng, 5)
     if kind == "yellow_two_line":
         if rng.random() < 0.6:
@@ -104,7 +105,7 @@ def dot(kind, text):
         return (248.5 if text[0] == "使" else 191.5), 70
     if kind == "consular" and text[1].isdigit():
         return 77, 70
-    if kind == "agricultural":
+    if kind in ("agricultural", "temporary"):
         return None
     return 134.5, 70
 
@@ -123,6 +124,8 @@ def place(kind, text):
         top = [Slot(text[0], 72, 12, 46, 42, "220_up")]
         top += _row(text[1:3], [140, 186], 12, 40, 42, "220_down")
         return top + _row(text[3:], [22 + 53 * i for i in range(5)], 66, 44, 82, "220_down")
+    if kind == "temporary":  # paper behind the windscreen
+        return _row(text, [12 + 28.5 * i for i in range(7)], 44, 25, 52, "140")
     gap_after = 2
     if kind == "embassy":
         gap_after = 4 if text[0] == "使" else 3

@@ -21,6 +21,7 @@ COLOURS = {
     "consular": ((18, 18, 20), (245, 245, 245)),
     "police": ((240, 240, 240), (20, 20, 20)),
     "agricultural": ((10, 105, 60), (245, 245, 245)),
+    "temporary": ((190, 215, 235), (20, 20, 20)),
 }
 BLANKS = {
     "blue": "blue_140", "yellow": "yellow_140", "learner": "yellow_140", "green_small": "green_car_140",
@@ -58,6 +59,10 @@ def _background(kind, rng):
     if kind == "green_small":
         t = np.linspace(0, 1, h, dtype=np.float32)[:, None, None] ** rng.uniform(0.7, 1.6)
         canvas = canvas * t + _jitter((235, 250, 240), rng, 8) * (1 - t) + np.zeros((h, w, 1), np.float32)
+    elif kind == "temporary":  # fine wavy print
+        yy, xx = np.mgrid[:h, :w].astype(np.float32)
+        wave = np.sin((yy + 5 * np.sin(xx / rng.uniform(6, 20))) * rng.uniform(0.4, 1.2))
+        canvas += wave[..., None] * rng.uniform(2, 14)
     elif kind == "green_large":
         canvas[:, : int(w * rng.uniform(0.27, 0.34))] = _jitter((240, 180, 20), rng, 15)
     return canvas
