@@ -150,6 +150,9 @@ pub enum Command {
         /// Folder of the models, over the built-in ones
         #[arg(long, value_name = "DIR")]
         models: Option<PathBuf>,
+        /// Write a page of what was misread, with pictures, into this folder
+        #[arg(long, value_name = "DIR")]
+        sheet: Option<PathBuf>,
         /// Labelled folders (labels.tsv in or beside them)
         #[arg(required = true)]
         sets: Vec<PathBuf>,

@@ -80,7 +80,7 @@ fn run(command: Command) -> Result<u8> {
             roles::start(roles::Start { loaded, roles: roles.into_iter().collect(), demo: false })
         }
         Command::Read { crop, models, paths } => commands::read::run(crop, models.as_deref(), &paths),
-        Command::Evaluate { models, sets } => commands::read::evaluate(models.as_deref(), &sets),
+        Command::Evaluate { models, sheet, sets } => commands::read::evaluate(models.as_deref(), sheet.as_deref(), &sets),
         Command::Scenarios { files } => commands::scenarios::run(&files),
         Command::Registry { action, data } => commands::registry::run(action, &data),
         Command::Sql { query, format, data } => commands::sql::run(&query, format, &data),

@@ -31,16 +31,21 @@ pub fn run(crop: bool, dir: Option<&Path>, paths: &[PathBuf]) -> Result<u8> {
     Ok(if failed { crate::FOUND } else { 0 })
 }
 
-/// Measures recognition over labelled folders.
-pub fn evaluate(dir: Option<&Path>, sets: &[PathBuf]) -> Result<u8> {
+/// Measures recognition over labelled folders; `sheet`: where to put a page of what was misread.
+pub fn evaluate(dir: Option<&Path>, sheet: Option<&Path>, sets: &[PathBuf]) -> Result<u8> {
     let recogniser = Recogniser::new(models(dir)?).second_look(SecondLook::Tiles);
     println!("models {}", recogniser.model());
+    let mut reports = Vec::with_capacity(sets.len());
     for set in sets {
         let report = portgate_lpr::evaluate::evaluate(&recogniser, set).with_context(|| format!("set {}", set.display()))?;
         println!("{report}");
-        for file in &report.failures {
-            println!("  failed            {file}");
+        for failure in &report.failures {
+            println!("  failed            {}", failure.name());
         }
+        reports.push(report);
+    }
+    if let Some(folder) = sheet {
+        println!("misread: {}", portgate_lpr::evaluate::sheet::write(folder, &reports)?.display());
     }
     Ok(0)
 }
