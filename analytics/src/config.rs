@@ -37,6 +37,20 @@ pub struct AnalyticsConfig {
     pub answer_rows_max: usize,
 }
 
+/// Days that differ: counts without plates are kept longer than what names vehicles; the registry's
+/// words as long as what rests on them may be asked; who looked for plates, three years.
+const KEEP_DAYS_OF: [(&str, u32); 9] = [
+    ("queue_samples", 1100),
+    ("arrivals", 1100),
+    ("endings", 1100),
+    ("reasons", 1100),
+    ("card_events", 1100),
+    ("records", 3660),
+    ("lanes", 3660),
+    ("plate_lookups", 1100),
+    ("policy_differences", 400),
+];
+
 impl AnalyticsConfig {
     /// The defaults, in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -48,7 +62,7 @@ impl AnalyticsConfig {
             compact_files: 16,
             compact_bytes_max: 256 << 20,
             keep_days: 400,
-            keep_days_of: BTreeMap::new(),
+            keep_days_of: KEEP_DAYS_OF.into_iter().map(|(table, days)| (table.to_owned(), days)).collect(),
             query_timeout: Duration::from_secs(60),
             query_memory_bytes: 512 << 20,
             query_spill_bytes: 4 << 30,

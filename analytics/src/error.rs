@@ -64,6 +64,9 @@ pub enum AnalyticsError {
     /// The question needs more memory than it may have.
     #[error("the query needs more memory than it may use: {0}")]
     Memory(String),
+    /// A look-up by plate could not be put on record, and so is not answered.
+    #[error("questions about plates are kept on record, and this one could not be: {0}")]
+    Unrecorded(String),
     /// As many questions as allowed are being answered already.
     #[error("{running} queries are running already; try again shortly")]
     Busy {
@@ -101,6 +104,7 @@ impl AnalyticsError {
             Self::Forbidden(_) => "forbidden",
             Self::Timeout { .. } => "timeout",
             Self::Memory(_) => "memory",
+            Self::Unrecorded(_) => "unrecorded",
             Self::Busy { .. } => "busy",
             Self::TooManyRows { .. } => "too_many_rows",
             Self::Unreadable(_) => "unreadable",

@@ -1,4 +1,4 @@
-//! Answers as people and programs read them: a table, CSV, JSON lines.
+//! Answers as people and programs read them: a table, CSV, JSON lines, Arrow, Parquet.
 //!
 //! Instants are written as RFC 3339 at +08:00 everywhere; lists as JSON in CSV.
 
@@ -12,6 +12,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches_with_options;
+use datafusion::arrow::ipc::writer::StreamWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 
 use crate::error::{AnalyticsError, Result};
 use crate::query::QueryResult;
@@ -29,6 +33,17 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Json,
+    /// Arrow's IPC stream, types and all.
+    Arrow,
+    /// One Parquet file.
+    Parquet,
+}
+
+impl Format {
+    /// Whether it is bytes, not text for a screen.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Self::Arrow | Self::Parquet)
+    }
 }
 
 impl FromStr for Format {
@@ -38,7 +53,9 @@ impl FromStr for Format {
             "table" => Ok(Self::Table),
             "csv" => Ok(Self::Csv),
             "json" => Ok(Self::Json),
-            other => Err(format!("{other:?} is no format; the formats are table, csv and json")),
+            "arrow" => Ok(Self::Arrow),
+            "parquet" => Ok(Self::Parquet),
+            other => Err(format!("{other:?} is no format; the formats are table, csv, json, arrow and parquet")),
         }
     }
 }
@@ -47,12 +64,36 @@ impl FromStr for Format {
 ///
 /// # Errors
 /// [`AnalyticsError::Query`] when it can't be written.
-pub fn write(result: &QueryResult, format: Format, to: impl Write) -> Result<()> {
+pub fn write(result: &QueryResult, format: Format, to: impl Write + Send) -> Result<()> {
     match format {
         Format::Table => table(result, to),
         Format::Csv => csv(result, to),
         Format::Json => json(result, to),
+        Format::Arrow => arrow_stream(result, to),
+        Format::Parquet => parquet_file(result, to),
     }
+}
+
+/// The answer as bytes, in any form.
+///
+/// # Errors
+/// As [`write`].
+pub fn to_bytes(result: &QueryResult, format: Format) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    write(result, format, &mut out)?;
+    Ok(out)
+}
+
+fn arrow_stream(result: &QueryResult, to: impl Write) -> Result<()> {
+    let mut writer = StreamWriter::try_new(to, &result.schema).map_err(failed)?;
+    result.batches.iter().try_for_each(|batch| writer.write(batch)).and_then(|()| writer.finish()).map_err(failed)
+}
+
+fn parquet_file(result: &QueryResult, to: impl Write + Send) -> Result<()> {
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let mut writer = ArrowWriter::try_new(to, Arc::clone(&result.schema), Some(properties)).map_err(failed)?;
+    result.batches.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
+    writer.close().map(|_| ()).map_err(failed)
 }
 
 /// The answer as text.
@@ -198,6 +239,20 @@ mod tests {
             to_string(&sample(), Format::Json).unwrap(),
             "{\"seq\":7,\"plate\":\"苏G12345\",\"lane\":null,\"effects\":[\"A\",\"B,\\\"C\"],\"passed_at\":\"2026-03-10T08:00:00.500+08:00\"}\n"
         );
+    }
+
+    #[test]
+    fn arrow_and_parquet_keep_types_and_rows() {
+        let result = sample();
+        let arrow = to_bytes(&result, Format::Arrow).unwrap();
+        let back = datafusion::arrow::ipc::reader::StreamReader::try_new(arrow.as_slice(), None).unwrap();
+        assert_eq!(back.schema(), result.schema);
+        assert_eq!(back.map(|b| b.unwrap()).collect::<Vec<_>>(), result.batches);
+        let file = bytes::Bytes::from(to_bytes(&result, Format::Parquet).unwrap());
+        let back = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+        assert_eq!(back.map(|b| b.unwrap()).collect::<Vec<_>>(), result.batches);
+        let none = QueryResult { batches: vec![], ..result };
+        assert!(!to_bytes(&none, Format::Parquet).unwrap().is_empty(), "a file with columns and no rows");
     }
 
     #[test]

@@ -9,12 +9,18 @@
 //! heavy query, a damaged file) no lane waits for it.
 
 mod config;
+pub mod docs;
 mod error;
 mod files;
 pub mod format;
+pub mod history;
+pub mod lookups;
+#[cfg(test)]
+mod oracle_tests;
 pub mod pg;
 mod provider;
 mod query;
+pub mod reference;
 mod store;
 pub mod tables;
 pub mod telemetry;
@@ -26,15 +32,16 @@ mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use portgate_core::people::Role;
 use portgate_log::Log;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use config::AnalyticsConfig;
 pub use error::{AnalyticsError, Result};
-pub use query::{mask_plate, Answer, QueryResult};
+pub use lookups::Asker;
+pub use query::{mask_plate, Answer, Progress, QueryResult};
 pub use store::{JournalPosition, SitePosition};
 
 use query::Queries;
@@ -68,8 +75,15 @@ impl Analytics {
     /// # Errors
     /// [`AnalyticsError::Io`] when there is no such folder.
     pub fn open_offline(dir: &Path) -> Result<Self> {
-        let dir = absolute(dir)?;
-        Self::over(Arc::new(Store::open(&dir)?), &AnalyticsConfig::new(dir))
+        Self::open_with(&AnalyticsConfig::new(dir))
+    }
+
+    /// The same, with other bounds than the defaults.
+    ///
+    /// # Errors
+    /// [`AnalyticsError::Io`] when there is no such folder.
+    pub fn open_with(config: &AnalyticsConfig) -> Result<Self> {
+        Self::over(Arc::new(Store::open(&absolute(&config.dir)?)?), config)
     }
 
     fn over(store: Arc<Store>, config: &AnalyticsConfig) -> Result<Self> {
@@ -82,15 +96,42 @@ impl Analytics {
     /// # Errors
     /// [`AnalyticsError::Sql`] with DataFusion's message, [`AnalyticsError::ReadOnly`],
     /// [`AnalyticsError::Forbidden`], [`AnalyticsError::Busy`], [`AnalyticsError::Timeout`],
-    /// [`AnalyticsError::Memory`], [`AnalyticsError::TooManyRows`], [`AnalyticsError::Query`].
-    pub async fn query(&self, sql: &str, role: Role) -> Result<QueryResult> {
-        let first = self.query_stream(sql, role).await?.collect(self.answer_rows_max).await;
-        match first {
+    /// [`AnalyticsError::Memory`], [`AnalyticsError::TooManyRows`], [`AnalyticsError::Unrecorded`],
+    /// [`AnalyticsError::Query`].
+    pub async fn query(&self, sql: &str, who: impl Into<Asker>) -> Result<QueryResult> {
+        self.query_with_progress(sql, who, Duration::from_secs(3600), |_, _| {}).await
+    }
+
+    /// The same; while it takes long, `tell` hears every so often for how long and how far it is.
+    ///
+    /// # Errors
+    /// As [`Analytics::query`].
+    pub async fn query_with_progress(
+        &self,
+        sql: &str,
+        who: impl Into<Asker>,
+        every: Duration,
+        mut tell: impl FnMut(Duration, Progress),
+    ) -> Result<QueryResult> {
+        let who = who.into();
+        match self.collect(sql, who.clone(), every, &mut tell).await {
             // A file that does not read back is taken out of the way, and the rest answers.
-            Err(AnalyticsError::Unreadable(_)) if self.queries.mend().await > 0 => {
-                self.query_stream(sql, role).await?.collect(self.answer_rows_max).await
-            }
+            Err(AnalyticsError::Unreadable(_)) if self.queries.mend().await > 0 => self.collect(sql, who, every, &mut tell).await,
             answer => answer,
+        }
+    }
+
+    async fn collect(&self, sql: &str, who: Asker, every: Duration, tell: &mut impl FnMut(Duration, Progress)) -> Result<QueryResult> {
+        let started = Instant::now();
+        let answer = self.query_stream(sql, who).await?;
+        let meter = answer.meter();
+        let mut work = std::pin::pin!(answer.collect(self.answer_rows_max));
+        let mut tick = tokio::time::interval_at((started + every).into(), every);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = tick.tick() => tell(started.elapsed(), meter.now()),
+            }
         }
     }
 
@@ -99,8 +140,8 @@ impl Analytics {
     ///
     /// # Errors
     /// As [`Analytics::query`].
-    pub async fn query_stream(&self, sql: &str, role: Role) -> Result<Answer> {
-        self.queries.ask(sql, role).await
+    pub async fn query_stream(&self, sql: &str, who: impl Into<Asker>) -> Result<Answer> {
+        self.queries.ask(sql, who).await
     }
 
     /// How far the journal is taken: what queries see.

@@ -6,8 +6,10 @@
 //! within the time and the number that [`crate::AnalyticsConfig`] allows, and each sees all its
 //! tables at one instant.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use datafusion::common::ParamValues;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
@@ -27,28 +30,31 @@ use datafusion_postgres::pgwire::api::auth::{
     finish_authentication, protocol_negotiation, save_startup_parameters_to_metadata, DefaultServerParameterProvider, LoginInfo,
     StartupHandler,
 };
-use datafusion_postgres::pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
+use datafusion_postgres::pgwire::api::cancel::CancelHandler;
 use datafusion_postgres::pgwire::api::portal::{Format, Portal};
 use datafusion_postgres::pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use datafusion_postgres::pgwire::api::results::{FieldInfo, Response};
 use datafusion_postgres::pgwire::api::stmt::QueryParser;
 use datafusion_postgres::pgwire::api::store::PortalStore;
 use datafusion_postgres::pgwire::api::{
-    ClientInfo, ClientPortalStore, ConnectionGuard, ConnectionHandle, ConnectionManager, ErrorHandler, PgWireConnectionState,
-    PgWireServerHandlers, PidSecretKeyGenerator, RandomPidSecretKeyGenerator, Type,
+    ClientInfo, ClientPortalStore, ErrorHandler, PgWireConnectionState, PgWireServerHandlers, PidSecretKeyGenerator,
+    RandomPidSecretKeyGenerator, Type,
 };
 use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
-use datafusion_postgres::pgwire::messages::startup::Authentication;
+use datafusion_postgres::pgwire::messages::cancel::CancelRequest;
+use datafusion_postgres::pgwire::messages::startup::{Authentication, SecretKey};
 use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use datafusion_postgres::pgwire::tokio::process_socket;
 use datafusion_postgres::{DfSessionService, Parser, QueryHook};
 use futures::{Sink, SinkExt, StreamExt};
+use parking_lot::Mutex;
 use portgate_core::people::Role;
 use tokio::net::TcpListener;
 use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::error::{is_unreadable, AnalyticsError, Result};
+use crate::lookups::{Asker, Lookups};
 use crate::query::{not_a_sql_question, questions_only, sight, Queries, Sight, CATALOG};
 use crate::telemetry::{self, RunningQuery};
 use crate::Analytics;
@@ -104,7 +110,7 @@ impl Queries {
 
 async fn serve(listener: TcpListener, queries: Arc<Queries>, authenticate: Arc<Authenticate>, mut shutdown: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let connections = Arc::new(ConnectionManager::new());
+    let cancels = Arc::new(Cancels::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -125,9 +131,9 @@ async fn serve(listener: TcpListener, queries: Arc<Queries>, authenticate: Arc<A
         let service = Arc::new(Service {
             queries: Arc::clone(&queries),
             authenticate: Arc::clone(&authenticate),
-            connections: Arc::clone(&connections),
-            cancel: Arc::new(DefaultCancelHandler::new(Arc::clone(&connections))),
-            sight: OnceLock::new(),
+            cancels: Arc::clone(&cancels),
+            cancelled: watch::Sender::new(()),
+            asker: OnceLock::new(),
         });
         let mut stop = shutdown.clone();
         tokio::spawn(async move {
@@ -158,7 +164,7 @@ impl PgWireServerHandlers for Connection {
         Arc::clone(&self.0)
     }
     fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        Arc::clone(&self.0.cancel)
+        Arc::clone(&self.0.cancels)
     }
     fn error_handler(&self) -> Arc<impl ErrorHandler> {
         Arc::new(Errors)
@@ -177,9 +183,53 @@ impl ErrorHandler for Errors {
 struct Service {
     queries: Arc<Queries>,
     authenticate: Arc<Authenticate>,
-    connections: Arc<ConnectionManager>,
-    cancel: Arc<DefaultCancelHandler>,
-    sight: OnceLock<Sight>,
+    cancels: Arc<Cancels>,
+    /// Told when somebody cancels what runs here.
+    cancelled: watch::Sender<()>,
+    asker: OnceLock<(Sight, Asker)>,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let own = &self.cancelled;
+        self.cancels.signed_in.lock().retain(|_, (_, c)| !c.same_channel(own));
+    }
+}
+
+/// Who is signed in, by process number and key, so that another connection can cancel.
+///
+/// pgwire's own handler stops a question only until its first row; this one until the last.
+#[derive(Default)]
+struct Cancels {
+    next: AtomicI32,
+    signed_in: Mutex<BTreeMap<i32, (SecretKey, watch::Sender<()>)>>,
+}
+
+impl Cancels {
+    fn sign_in(&self, client: &dyn ClientInfo, cancelled: &watch::Sender<()>) -> (i32, SecretKey) {
+        let (_, key) = RandomPidSecretKeyGenerator::default().generate(client);
+        let pid = self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        self.signed_in.lock().insert(pid, (key.clone(), cancelled.clone()));
+        (pid, key)
+    }
+}
+
+fn key_bytes(key: &SecretKey) -> Vec<u8> {
+    match key {
+        SecretKey::I32(n) => n.to_be_bytes().to_vec(),
+        SecretKey::Bytes(bytes) => bytes.to_vec(),
+    }
+}
+
+#[async_trait]
+impl CancelHandler for Cancels {
+    async fn on_cancel_request(&self, request: CancelRequest) {
+        if let Some((key, cancelled)) = self.signed_in.lock().get(&request.pid) {
+            if key_bytes(key) == key_bytes(&request.secret_key) {
+                let _ = cancelled.send(()); // nothing runs there
+            }
+        }
+    }
 }
 
 fn refused(code: &str, message: impl Into<String>) -> PgWireError {
@@ -194,6 +244,7 @@ impl From<AnalyticsError> for PgWireError {
             AnalyticsError::Forbidden(_) => "42501",
             AnalyticsError::Timeout { .. } => "57014",
             AnalyticsError::Memory(_) => "53200",
+            AnalyticsError::Unrecorded(_) => "58030",
             AnalyticsError::Busy { .. } => "53300",
             AnalyticsError::TooManyRows { .. } => "54000",
             _ => "XX000",
@@ -227,15 +278,13 @@ impl StartupHandler for Service {
                     return Err(PgWireError::InvalidPassword(user));
                 };
                 let seen = sight(role).inspect_err(|_| telemetry::sign_in("forbidden"))?;
-                if self.sight.set(seen).is_err() {
+                let asker = Asker { account: user, role, via: "postgres" };
+                if self.asker.set((seen, asker)).is_err() {
                     return Err(refused("08P01", "signed in already"));
                 }
                 telemetry::sign_in("ok");
-                let (pid, key) = RandomPidSecretKeyGenerator::default().generate(client);
-                client.set_pid_and_secret_key(pid, key.clone());
-                let (handle, guard) = self.connections.register(pid, key);
-                client.session_extensions().insert::<Arc<ConnectionHandle>>(handle);
-                client.session_extensions().insert::<ConnectionGuard>(guard);
+                let (pid, key) = self.cancels.sign_in(client, &self.cancelled);
+                client.set_pid_and_secret_key(pid, key);
                 let mut parameters = DefaultServerParameterProvider::default();
                 parameters.is_superuser = false;
                 parameters.default_transaction_read_only = true;
@@ -251,40 +300,86 @@ impl StartupHandler for Service {
 impl Service {
     /// A session that sees all tables as of now, through the eyes of the one signed in.
     fn session(&self) -> PgWireResult<DfSessionService> {
-        let sight = *self.sight.get().ok_or_else(|| refused("28000", "not signed in"))?;
-        let hooks: Vec<Arc<dyn QueryHook>> =
-            vec![Arc::new(QuestionsOnly), Arc::new(CursorStatementHook), Arc::new(SetShowHook), Arc::new(TransactionStatementHook)];
+        let (sight, asker) = self.asker.get().ok_or_else(|| refused("28000", "not signed in"))?.clone();
+        let lookups = (sight == Sight::Clear).then(|| Arc::clone(self.queries.lookups()));
+        let hooks: Vec<Arc<dyn QueryHook>> = vec![
+            Arc::new(Questions { lookups, asker }),
+            Arc::new(CursorStatementHook),
+            Arc::new(SetShowHook),
+            Arc::new(TransactionStatementHook),
+        ];
         Ok(DfSessionService::new_with_hooks(Arc::new(self.queries.session(sight)), hooks))
     }
 
-    /// Runs `work` and whatever rows it answers within the time a question has.
-    async fn within_bounds<T>(&self, work: impl Future<Output = PgWireResult<T>>, bound: impl FnOnce(T, Bounds) -> T) -> PgWireResult<T> {
+    /// Runs `work` and whatever rows it answers within the time a question has, until it is
+    /// cancelled.
+    async fn within_bounds<T>(
+        &self,
+        wished: Option<Duration>,
+        work: impl Future<Output = PgWireResult<T>>,
+        bound: impl FnOnce(T, Bounds) -> T,
+    ) -> PgWireResult<T> {
         let permit = self.queries.admit()?;
         let mut running = RunningQuery::begin();
-        let deadline = tokio::time::Instant::now() + self.queries.timeout();
-        let seconds = self.queries.timeout().as_secs();
-        match tokio::time::timeout_at(deadline, work).await {
+        let longest = self.queries.timeout();
+        let ends = Ends {
+            deadline: tokio::time::Instant::now() + wished.map_or(longest, |w| w.min(longest)),
+            wished: wished.is_some_and(|w| w < longest),
+            seconds: longest.as_secs(),
+            cancelled: self.cancelled.subscribe(),
+        };
+        match ends.clone().before_end(work).await {
             Ok(Ok(done)) => {
                 running.outcome = "ok";
                 let queries = Arc::clone(&self.queries);
-                Ok(bound(done, Bounds { deadline, seconds, running, queries, _permit: permit }))
+                Ok(bound(done, Bounds { ends, running, queries, _permit: permit }))
             }
             Ok(Err(e)) => {
                 running.outcome = "failed";
                 Err(e)
             }
-            Err(_) => {
-                running.outcome = "timeout";
-                Err(AnalyticsError::Timeout { seconds }.into())
+            Err(end) => {
+                running.outcome = end.0;
+                Err(end.1)
             }
         }
     }
 }
 
+/// What ends a question before its last row.
+#[derive(Clone)]
+struct Ends {
+    deadline: tokio::time::Instant,
+    /// The client asked for an earlier end (`SET statement_timeout`).
+    wished: bool,
+    seconds: u64,
+    cancelled: watch::Receiver<()>,
+}
+
+impl Ends {
+    /// What `work` gives, or the outcome for the figures and the error for the client.
+    async fn before_end<T>(mut self, work: impl Future<Output = T>) -> std::result::Result<T, (&'static str, PgWireError)> {
+        tokio::select! {
+            biased;
+            Ok(()) = self.cancelled.changed() => Err(("cancelled", refused("57014", "canceling statement due to user request"))),
+            () = tokio::time::sleep_until(self.deadline) => Err(("timeout", if self.wished {
+                refused("57014", "canceling statement due to statement timeout")
+            } else {
+                AnalyticsError::Timeout { seconds: self.seconds }.into()
+            })),
+            done = work => Ok(done),
+        }
+    }
+}
+
+/// `SET statement_timeout`, as datafusion-postgres keeps it; 0 and absent: none.
+fn wished_timeout(client: &impl ClientInfo) -> Option<Duration> {
+    client.metadata().get("statement_timeout_ms").and_then(|ms| ms.parse().ok()).filter(|ms| *ms > 0).map(Duration::from_millis)
+}
+
 /// Held until the last row of an answer is sent.
 struct Bounds {
-    deadline: tokio::time::Instant,
-    seconds: u64,
+    ends: Ends,
     running: RunningQuery,
     queries: Arc<Queries>,
     _permit: OwnedSemaphorePermit,
@@ -302,29 +397,26 @@ impl Bounds {
 }
 
 /// The answer, ended with an error when its time is over.
-fn bounded(response: Response, bounds: Arc<parking_lot::Mutex<Bounds>>) -> Response {
+fn bounded(response: Response, bounds: Arc<Mutex<Bounds>>) -> Response {
     match response {
         Response::Query(mut answer) => {
             let rows = std::mem::replace(&mut answer.data_rows, Box::pin(futures::stream::empty()));
-            let (deadline, seconds) = {
-                let bounds = bounds.lock();
-                (bounds.deadline, bounds.seconds)
-            };
-            answer.data_rows = Box::pin(futures::stream::unfold(Some((rows, bounds)), move |state| async move {
-                let (mut rows, bounds) = state?;
-                match tokio::time::timeout_at(deadline, rows.next()).await {
+            let ends = bounds.lock().ends.clone();
+            answer.data_rows = Box::pin(futures::stream::unfold(Some((rows, bounds, ends)), move |state| async move {
+                let (mut rows, bounds, ends) = state?;
+                match ends.clone().before_end(rows.next()).await {
                     Ok(Some(row)) => {
                         if let Err(e) = &row {
                             let mut bounds = bounds.lock();
                             bounds.running.outcome = "failed";
                             bounds.note(e);
                         }
-                        Some((row, Some((rows, bounds))))
+                        Some((row, Some((rows, bounds, ends))))
                     }
                     Ok(None) => None,
-                    Err(_) => {
-                        bounds.lock().running.outcome = "timeout";
-                        Some((Err(AnalyticsError::Timeout { seconds }.into()), None))
+                    Err((outcome, error)) => {
+                        bounds.lock().running.outcome = outcome;
+                        Some((Err(error), None))
                     }
                 }
             }));
@@ -344,9 +436,10 @@ impl SimpleQueryHandler for Service {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let session = self.session()?;
+        let wished = wished_timeout(client);
         let work = SimpleQueryHandler::do_query(&session, client, query);
-        self.within_bounds(work, |responses, bounds| {
-            let bounds = Arc::new(parking_lot::Mutex::new(bounds));
+        self.within_bounds(wished, work, |responses, bounds| {
+            let bounds = Arc::new(Mutex::new(bounds));
             responses.into_iter().map(|r| bounded(r, Arc::clone(&bounds))).collect()
         })
         .await
@@ -370,8 +463,9 @@ impl ExtendedQueryHandler for Service {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         let session = self.session()?;
+        let wished = wished_timeout(client);
         let work = ExtendedQueryHandler::do_query(&session, client, portal, max_rows);
-        self.within_bounds(work, |response, bounds| bounded(response, Arc::new(parking_lot::Mutex::new(bounds)))).await
+        self.within_bounds(wished, work, |response, bounds| bounded(response, Arc::new(Mutex::new(bounds)))).await
     }
 }
 
@@ -404,11 +498,21 @@ impl QueryParser for SessionParser {
     }
 }
 
-/// The first hook: nothing but questions, and what clients say around them.
-#[derive(Debug)]
-struct QuestionsOnly;
+/// The first hook: nothing but questions, and what clients say around them; look-ups by plate go
+/// on record first.
+struct Questions {
+    /// Where look-ups are recorded; none for who sees masked plates.
+    lookups: Option<Arc<Lookups>>,
+    asker: Asker,
+}
 
-impl QuestionsOnly {
+impl std::fmt::Debug for Questions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Questions").finish_non_exhaustive()
+    }
+}
+
+impl Questions {
     fn check(statement: &Statement) -> PgWireResult<()> {
         let around = matches!(
             statement,
@@ -429,17 +533,37 @@ impl QuestionsOnly {
             _ => Ok(()),
         }
     }
+
+    /// The question itself, or those cursors are declared for.
+    async fn note(&self, statement: &Statement, session: &SessionContext) -> PgWireResult<()> {
+        let Some(lookups) = &self.lookups else { return Ok(()) };
+        let asked: Vec<Statement> = match statement {
+            Statement::Declare { stmts } => stmts.iter().filter_map(|d| d.for_query.clone()).map(Statement::Query).collect(),
+            other => vec![other.clone()],
+        };
+        for question in asked {
+            let text = question.to_string();
+            // What has no plan is told to the client a moment later.
+            if let Ok(plan) = session.state().statement_to_plan(DfStatement::Statement(Box::new(question))).await {
+                lookups.note(&self.asker, &text, &plan)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
-impl QueryHook for QuestionsOnly {
+impl QueryHook for Questions {
     async fn handle_simple_query(
         &self,
         statement: &Statement,
-        _session: &SessionContext,
+        session: &SessionContext,
         _client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
-        Self::check(statement).err().map(Err)
+        match Self::check(statement) {
+            Ok(()) => self.note(statement, session).await.err().map(Err),
+            Err(e) => Some(Err(e)),
+        }
     }
 
     async fn handle_extended_parse_query(
@@ -455,13 +579,22 @@ impl QueryHook for QuestionsOnly {
         &self,
         statement: &Statement,
         plan: &LogicalPlan,
-        _params: &ParamValues,
-        _session: &SessionContext,
+        params: &ParamValues,
+        session: &SessionContext,
         _client: &mut dyn HookClient,
     ) -> Option<PgWireResult<Response>> {
         let checked = Self::check(statement)
             .and_then(|()| questions_only().verify_plan(plan).map_err(|e| AnalyticsError::ReadOnly(e.to_string()).into()));
-        checked.err().map(Err)
+        if let Err(e) = checked {
+            return Some(Err(e));
+        }
+        if matches!(statement, Statement::Declare { .. }) {
+            return self.note(statement, session).await.err().map(Err);
+        }
+        // With its parameters in place; a plan that does not take them is told a moment later.
+        let plan = plan.clone().replace_params_with_values(params).unwrap_or_else(|_| plan.clone());
+        let lookups = self.lookups.as_ref()?;
+        lookups.note(&self.asker, &statement.to_string(), &plan).err().map(|e| Err(e.into()))
     }
 }
 

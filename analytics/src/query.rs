@@ -21,19 +21,22 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{create_udf, ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableType, Volatility};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{execute_stream, ExecutionPlan};
 use datafusion::prelude::{col, lit, DataFrame, SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 use portgate_core::people::Role;
 use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
 
 use crate::config::AnalyticsConfig;
 use crate::error::{AnalyticsError, Result};
+use crate::lookups::{self, Asker, Lookups};
 use crate::provider::LiveTable;
+use crate::reference::{self, ReferenceTable};
 use crate::store::Store;
-use crate::tables::{self, Kind, TIME_ZONE};
+use crate::tables::{self, Kind, Table, TIME_ZONE};
 use crate::telemetry::RunningQuery;
 use crate::views;
 
@@ -70,6 +73,7 @@ pub struct Queries {
     store: Arc<Store>,
     clear: SessionContext,
     masked: SessionContext,
+    lookups: Arc<Lookups>,
     running: Arc<Semaphore>,
     queries_max: usize,
     timeout: Duration,
@@ -103,7 +107,9 @@ impl Queries {
             .enable_all()
             .build()
             .map_err(|e| AnalyticsError::Query(format!("no threads for queries: {e}")))?;
+        let lookups = Arc::new(Lookups::new(store.folder().path()));
         Ok(Self {
+            lookups,
             store,
             clear,
             masked,
@@ -112,6 +118,11 @@ impl Queries {
             timeout: config.query_timeout,
             threads: Threads(Some(runtime)),
         })
+    }
+
+    /// The record of look-ups by plate.
+    pub fn lookups(&self) -> &Arc<Lookups> {
+        &self.lookups
     }
 
     /// The threads questions run on.
@@ -152,8 +163,9 @@ impl Queries {
     /// # Errors
     /// [`AnalyticsError::Sql`] with DataFusion's message, [`AnalyticsError::ReadOnly`],
     /// [`AnalyticsError::Busy`], [`AnalyticsError::Timeout`], [`AnalyticsError::Memory`].
-    pub async fn ask(&self, sql: &str, role: Role) -> Result<Answer> {
-        let sight = sight(role)?;
+    pub async fn ask(&self, sql: &str, who: impl Into<Asker>) -> Result<Answer> {
+        let who = who.into();
+        let sight = sight(who.role)?;
         let permit = self.admit()?;
         let running = RunningQuery::begin();
         let deadline = Instant::now() + self.timeout;
@@ -161,16 +173,24 @@ impl Queries {
         let sql = sql.to_owned();
         let (to, batches) = mpsc::channel(BATCHES_AHEAD);
         let (tell, told) = tokio::sync::oneshot::channel();
+        let lookups = Arc::clone(&self.lookups);
+        let seen = Arc::new(Mutex::new(None));
+        let plan_seen = Arc::clone(&seen);
         let seconds = self.timeout.as_secs();
         let task = self.runtime()?.spawn(async move {
             let _permit = permit;
             let mut running = running; // the whole of it: it counts as running until dropped
             let work = async {
-                let begun = match plan(&session, &sql).await {
-                    Ok(frame) => frame.execute_stream().await.map_err(AnalyticsError::from),
-                    Err(e) => Err(e),
+                let begin = async {
+                    let frame = plan(&session, &sql).await?;
+                    if sight == Sight::Clear {
+                        lookups.note(&who, &sql, frame.logical_plan())?;
+                    }
+                    let physical = frame.create_physical_plan().await?;
+                    *plan_seen.lock() = Some(Arc::clone(&physical));
+                    Ok::<_, AnalyticsError>(execute_stream(physical, session.task_ctx())?)
                 };
-                let mut stream = match begun {
+                let mut stream = match begin.await {
                     Ok(stream) => {
                         let _ = tell.send(Ok(stream.schema())); // the asker may be gone; the next send tells
                         stream
@@ -208,7 +228,7 @@ impl Queries {
             Ok(Ok(begun)) => begun?,
             Ok(Err(_)) | Err(_) => return Err(AnalyticsError::Timeout { seconds }),
         };
-        Ok(Answer { schema, batches, deadline, seconds, _guard: guard })
+        Ok(Answer { schema, batches, deadline, seconds, plan: seen, _guard: guard })
     }
 
     /// After a failed read: names and puts aside the files that do not read back. Answers how many.
@@ -232,10 +252,54 @@ pub struct Answer {
     batches: mpsc::Receiver<Result<RecordBatch>>,
     deadline: Instant,
     seconds: u64,
+    plan: Arc<Mutex<Option<Arc<dyn ExecutionPlan>>>>,
     _guard: AbortOnDrop,
 }
 
+/// How far a question is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows read so far.
+    pub rows: u64,
+    /// Rows there are to read at most.
+    pub rows_max: u64,
+}
+
+/// Tells how far a question is, while its answer is collected.
+#[derive(Clone)]
+pub struct ProgressMeter(Arc<Mutex<Option<Arc<dyn ExecutionPlan>>>>);
+
+impl ProgressMeter {
+    /// How far it is now.
+    pub fn now(&self) -> Progress {
+        let mut progress = Progress::default();
+        if let Some(plan) = self.0.lock().as_ref() {
+            add_leaves(plan, &mut progress);
+        }
+        progress
+    }
+}
+
+fn add_leaves(plan: &Arc<dyn ExecutionPlan>, progress: &mut Progress) {
+    let children = plan.children();
+    if children.is_empty() {
+        let read = plan.metrics().and_then(|m| m.output_rows()).unwrap_or(0);
+        #[allow(deprecated)] // its successor wants a context per plan; rows of files are known without
+        let all = plan.partition_statistics(None).ok().and_then(|s| s.num_rows.get_value().copied()).unwrap_or(read);
+        progress.rows += read as u64;
+        progress.rows_max += all.max(read) as u64;
+    }
+    for child in children {
+        add_leaves(child, progress);
+    }
+}
+
 impl Answer {
+    /// Tells how far the question is.
+    pub fn meter(&self) -> ProgressMeter {
+        ProgressMeter(Arc::clone(&self.plan))
+    }
+
     /// Its columns.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -375,19 +439,28 @@ fn register(store: &Arc<Store>, clear: &SessionContext, masked: &SessionContext)
     let mask = mask_udf();
     for (index, table) in tables::ALL.iter().enumerate() {
         let provider: Arc<dyn TableProvider> = Arc::new(LiveTable::new(Arc::clone(store), index, table));
-        clear.register_table(table.name, Arc::clone(&provider))?;
-        let scan = LogicalPlanBuilder::scan(table.name, provider_as_source(provider), None)?.build()?;
-        let kinds: Vec<(&str, Kind)> = table.columns.iter().map(|c| (c.name, c.kind)).collect();
-        let plan = masked_plan(scan, &kinds, &mask)?;
-        masked.register_table(table.name, Arc::new(MaskedTable(ViewTable::new(plan, None))))?;
+        offer(table, provider, clear, masked, &mask)?;
     }
-    for spec in views::ALL {
+    for table in reference::ALL {
+        let provider: Arc<dyn TableProvider> = Arc::new(ReferenceTable::new(store.folder().path(), table));
+        offer(table, provider, clear, masked, &mask)?;
+    }
+    offer(&lookups::TABLE, Arc::new(ReferenceTable::lookups(store.folder().path())), clear, masked, &mask)?;
+    for spec in views::all() {
         let plan = futures::executor::block_on(clear.state().create_logical_plan(spec.sql))?;
         clear.register_table(spec.name, Arc::new(ViewTable::new(plan.clone(), None)))?;
-        let kinds: Vec<(&str, Kind)> =
-            spec.columns.iter().map(|(name, _)| (*name, if *name == "plate" { Kind::Plate } else { Kind::Text })).collect();
+        let kinds: Vec<(&str, Kind)> = spec.columns.iter().map(|(name, _)| (*name, views::View::kind(name))).collect();
         masked.register_table(spec.name, Arc::new(ViewTable::new(masked_plan(plan, &kinds, &mask)?, None)))?;
     }
+    Ok(())
+}
+
+/// A table in both catalogues.
+fn offer(table: &Table, provider: Arc<dyn TableProvider>, clear: &SessionContext, masked: &SessionContext, mask: &ScalarUDF) -> Result<()> {
+    clear.register_table(table.name, Arc::clone(&provider))?;
+    let scan = LogicalPlanBuilder::scan(table.name, provider_as_source(provider), None)?.build()?;
+    let kinds: Vec<(&str, Kind)> = table.columns.iter().map(|c| (c.name, c.kind)).collect();
+    masked.register_table(table.name, Arc::new(MaskedTable(ViewTable::new(masked_plan(scan, &kinds, mask)?, None))))?;
     Ok(())
 }
 
@@ -398,7 +471,7 @@ fn masked_plan(plan: LogicalPlan, columns: &[(&str, Kind)], mask: &ScalarUDF) ->
         .map(|(name, kind)| match kind {
             Kind::Plate => mask.call(vec![col(*name)]).alias(*name),
             Kind::Words => lit(ScalarValue::Utf8View(None)).alias(*name),
-            Kind::Text | Kind::Bool | Kind::Int | Kind::Float | Kind::Time | Kind::Texts => col(*name),
+            Kind::Text | Kind::Bool | Kind::Int | Kind::Float | Kind::Time | Kind::Date | Kind::Texts => col(*name),
         })
         .collect();
     LogicalPlanBuilder::from(plan).project(shown)?.build()

@@ -29,7 +29,7 @@ use crate::tables::{rows_of, LaneNames, Row, ALL};
 use crate::telemetry;
 
 /// The file that keeps the position.
-const POSITION: &str = "position.json";
+pub(crate) const POSITION: &str = "position.json";
 /// A decision older than this is history being read, not a lane waiting; it is no figure of lag.
 const LAG_MAX_US: i64 = 3_600_000_000;
 
@@ -59,7 +59,7 @@ pub struct JournalPosition {
     /// Per partition of the journal topic, the offset of the last record taken.
     pub offsets: BTreeMap<u32, u64>,
     /// Where lanes stand, as learned on the way.
-    lanes: LaneNames,
+    pub(crate) lanes: LaneNames,
 }
 
 /// What one file may hold: index of the table, site, day.

@@ -310,3 +310,103 @@ fn late_entries_lie_under_the_day_the_gate_took_them_in() {
     let (index, _) = tables::by_name("arrivals").unwrap();
     assert_eq!(store.snapshot().table(index).files[0].part.date, "2026-03-11");
 }
+
+/// The gate that [`killed_at_any_write_every_row_is_there_once`] kills: takes the journal, flushes
+/// after every few entries and merges, until it is through.
+#[test]
+#[ignore = "run by the test that kills it"]
+fn the_one_that_is_killed() {
+    let Some(dir) = std::env::var_os("PORTGATE_KILLED_DIR") else { return };
+    let journal = entries(KILLED_ENTRIES);
+    let config = AnalyticsConfig { compact_files: 4, ..AnalyticsConfig::new(&dir) };
+    let store = Store::create(dir.as_ref()).unwrap();
+    let mut from = store.position().offsets.get(&0).map_or(0, |o| usize::try_from(*o).unwrap());
+    while from < journal.len() {
+        let upto = (from + 7).min(journal.len());
+        store.take(0, offsets(journal[from..upto].to_vec())).unwrap();
+        store.flush().unwrap();
+        upkeep::round(&store, &config, "2026-03-11T00:10:00+08:00".parse().unwrap()).unwrap();
+        from = upto;
+    }
+    std::fs::write(std::path::Path::new(&dir).join("through"), "").unwrap();
+}
+
+/// Entries of the journal that the killed ones take between them.
+const KILLED_ENTRIES: u64 = 600;
+
+#[test]
+fn killed_at_any_write_every_row_is_there_once() {
+    let dir = TempDir::new().unwrap();
+    let whole = TempDir::new().unwrap();
+    let store = Store::create(whole.path()).unwrap();
+    store.take(0, offsets(entries(KILLED_ENTRIES))).unwrap();
+    let mut kills = 0;
+    for n in 0u64.. {
+        assert!(n < 400, "it never gets through");
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::the_one_that_is_killed", "--ignored", "--nocapture"])
+            .env("PORTGATE_KILLED_DIR", dir.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // Later and later within its work, so that every write is met sooner or later.
+        std::thread::sleep(std::time::Duration::from_millis(15 + n * 7 % 90));
+        let killed = child.try_wait().unwrap().is_none();
+        child.kill().unwrap(); // SIGKILL; it may have ended
+        child.wait().unwrap();
+        kills += usize::from(killed);
+        let after = Store::create(dir.path()).unwrap();
+        for table in ["arrivals", "queue_samples"] {
+            let found = seqs(&after, table);
+            let mut once = found.clone();
+            once.dedup();
+            assert_eq!(found, once, "{table}: a row twice after kill {n}");
+            assert!(seqs(&store, table).starts_with(&found), "{table}: a row is missing before a later one after kill {n}");
+        }
+        if dir.path().join("through").exists() {
+            break;
+        }
+    }
+    let after = Store::create(dir.path()).unwrap();
+    for table in ["arrivals", "queue_samples"] {
+        assert_eq!(seqs(&after, table), seqs(&store, table), "{table}");
+    }
+    println!("killed {kills} times");
+    assert!(kills >= 3, "it was through before it could be killed");
+}
+
+/// A disk of its own that is full: rows stay in memory and visible, and are written once there is room.
+#[test]
+fn a_full_disk_keeps_rows_in_memory_and_is_got_over() {
+    let dir = TempDir::new().unwrap();
+    let disk = dir.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = |args: &[&str]| std::process::Command::new("mount").args(args).arg(&disk).status().is_ok_and(|s| s.success());
+    if !mount(&["-t", "tmpfs", "-o", "size=256k", "tmpfs"]) {
+        println!("skipped: no right to mount a small disk here");
+        return;
+    }
+    struct Unmount(std::path::PathBuf);
+    impl Drop for Unmount {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(&self.0).status();
+        }
+    }
+    let _unmount = Unmount(disk.clone());
+    let store = Store::create(&disk.join("analytics")).unwrap();
+    store.take(0, offsets(entries(100))).unwrap();
+    store.flush().unwrap();
+    std::fs::write(disk.join("filler"), vec![0u8; 400_000]).unwrap_err();
+    let journal = entries(6_000);
+    store.take(0, offsets(journal[100..].to_vec())).unwrap();
+    let e = store.flush().unwrap_err();
+    assert!(e.to_string().contains("space"), "{e}");
+    assert_eq!(seqs(&store, "arrivals").len() + seqs(&store, "queue_samples").len(), 6_000, "all of it answers");
+    assert!(store.flush().is_err(), "as long as it is full");
+    std::fs::remove_file(disk.join("filler")).unwrap();
+    assert!(mount(&["-o", "remount,size=16m"]));
+    store.flush().unwrap();
+    drop(store);
+    let again = Store::create(&disk.join("analytics")).unwrap();
+    assert_eq!(seqs(&again, "arrivals").len() + seqs(&again, "queue_samples").len(), 6_000, "on disk, once");
+}

@@ -9,6 +9,7 @@ use portgate_core::time::Instant;
 use crate::config::AnalyticsConfig;
 use crate::error::{AnalyticsError, Result};
 use crate::files::{read_all, DataFile, Part};
+use crate::lookups::{self, Lookups};
 use crate::store::Store;
 use crate::tables::ALL;
 use crate::telemetry;
@@ -25,6 +26,7 @@ const MERGES_MAX: usize = 16;
 pub fn round(store: &Store, config: &AnalyticsConfig, now: Instant) -> Result<()> {
     store.with_disk(|| {
         expire(store, config, now);
+        expire_lookups(store, config, now);
         merge(store, config, now)
     })?;
     store.gauges();
@@ -42,6 +44,14 @@ fn expire(store: &Store, config: &AnalyticsConfig, now: Instant) {
             file.replace();
             telemetry::count(telemetry::EXPIRED, 1);
         }
+    }
+}
+
+fn expire_lookups(store: &Store, config: &AnalyticsConfig, now: Instant) {
+    let days = i64::from(config.keep_days(lookups::TABLE.name));
+    let months = Lookups::new(store.folder().path()).expire(&now.plus_millis(-days * 86_400_000).date().to_string());
+    if months > 0 {
+        tracing::info!(months, "look-ups on record are over their time and are deleted");
     }
 }
 

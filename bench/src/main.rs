@@ -8,7 +8,9 @@
 //! * `PORTGATE_BENCH_DIR`: where data go during the run, on the disk to be measured (the temporary
 //!   folder).
 //! * `PORTGATE_BENCH_LARGE=1`: also a registry of a million vehicles.
+//! * `PORTGATE_BENCH_ANALYTICS`: millions of decisions in the analysts' year (10); 0 leaves them out.
 
+mod analytics;
 mod frames;
 mod line;
 mod machine;
@@ -66,7 +68,8 @@ fn run(out: &std::path::Path) -> anyhow::Result<()> {
         if std::env::var("PORTGATE_BENCH_LARGE").is_ok_and(|v| v == "1") {
             vehicles.push(1_000_000);
         }
-        storage::measure(&mut report, dir.path(), &vehicles).await
+        storage::measure(&mut report, dir.path(), &vehicles).await?;
+        analytics::measure(&mut report, &parent, dir.path()).await
     })?;
     report.finish(out)
 }

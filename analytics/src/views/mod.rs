@@ -1,7 +1,14 @@
-//! The views over the tables, in SQL.
+//! The views over the tables, in SQL: the basic ones here, then [`facts`], [`violations`] and
+//! [`indicators`].
 //!
 //! Times are half-open: a minute holds its first instant and not the next minute's. Days are those
 //! of Asia/Shanghai; the accounting day of single cards runs from 17:00 to 17:00 (CH-23).
+
+pub mod facts;
+pub mod indicators;
+pub mod violations;
+
+use crate::tables::Kind;
 
 /// One view.
 #[derive(Debug)]
@@ -16,9 +23,41 @@ pub struct View {
     pub sql: &'static str,
 }
 
+impl View {
+    /// What the column holds, as far as masking asks: plates, and people by name.
+    pub fn kind(column: &str) -> Kind {
+        match column {
+            "plate" => Kind::Plate,
+            "reviewer" | "owner" | "driver" | "note" => Kind::Words,
+            _ => Kind::Text,
+        }
+    }
+}
+
+static BASIC: &[&View] = &[
+    &DECISIONS_IN_FORCE,
+    &APPROACHES,
+    &LANE_MINUTES,
+    &TURN_TIMES,
+    &CONGESTION,
+    &SINGLE_CARD_RECONCILIATION,
+    &VEHICLES_INSIDE,
+    &THROUGHPUT,
+];
+
+/// Every view with the heading it stands under in the documentation, in an order in which none
+/// uses a later one.
+pub static GROUPS: [(&str, &[&View]); 4] = [
+    ("Decisions, lanes and days", BASIC),
+    ("Records, trips and escorts", facts::ALL),
+    ("Violations", violations::ALL),
+    ("Indicators", indicators::ALL),
+];
+
 /// Every view, in an order in which none uses a later one.
-pub static ALL: [&View; 8] =
-    [&DECISIONS_IN_FORCE, &APPROACHES, &LANE_MINUTES, &TURN_TIMES, &CONGESTION, &SINGLE_CARD_RECONCILIATION, &VEHICLES_INSIDE, &THROUGHPUT];
+pub fn all() -> impl Iterator<Item = &'static View> {
+    GROUPS.iter().flat_map(|(_, views)| views.iter().copied())
+}
 
 static DECISIONS_IN_FORCE: View = View {
     name: "decisions_in_force",
@@ -191,7 +230,7 @@ FROM (
 
 static SINGLE_CARD_RECONCILIATION: View = View {
     name: "single_card_reconciliation",
-    doc: "One row per site and accounting day (from 17:00 of the day before to 17:00) with events of single cards. The count by hand and the signatures are on the paper slip: the gate has no record of them.",
+    doc: "One row per site and accounting day (from 17:00 of the day before to 17:00) with events of single cards, beside the slip signed at 17:00 (from `handovers`; LYG-5.5b, CH-23).",
     columns: &[
         ("site", "Site."),
         ("day", "Accounting day."),
@@ -200,23 +239,30 @@ static SINGLE_CARD_RECONCILIATION: View = View {
         ("recovered", "Cards recovered at an exit: what the count by hand must give."),
         ("lost", "Cards reported lost."),
         ("outstanding", "Issued and neither recovered, lost nor cancelled by the end of the day."),
+        ("handed_over", "Cards the registry shows as handed over."),
+        ("counted", "Counted by hand; null: no slip."),
+        ("difference", "Recovered less counted; other than 0 needs a remark before signing."),
+        ("signed", "Both have signed."),
     ],
     sql: "
-SELECT site, day, issued, in_use, recovered, lost,
-       CAST(sum(issued - recovered - lost - cancelled) OVER (PARTITION BY site ORDER BY day) AS BIGINT) AS outstanding
+SELECT e.site, e.day, e.issued, e.in_use, e.recovered, e.lost,
+       CAST(sum(e.issued - e.recovered - e.lost - e.cancelled) OVER (PARTITION BY e.site ORDER BY e.day) AS BIGINT) AS outstanding,
+       e.handed_over, h.counted, e.recovered - h.counted AS difference, h.signed_at IS NOT NULL AS signed
 FROM (
   SELECT site, day,
          count(DISTINCT CASE WHEN event = 'ISSUED' THEN issue_key END) AS issued,
          count(DISTINCT CASE WHEN event = 'IN_USE' THEN passage_key END) AS in_use,
          count(DISTINCT CASE WHEN event = 'RECOVERED' THEN passage_key END) AS recovered,
          count(DISTINCT CASE WHEN event = 'LOST' THEN issue_key END) AS lost,
+         count(DISTINCT CASE WHEN event = 'HANDED_OVER' THEN issue_key END) AS handed_over,
          count(DISTINCT CASE WHEN event IN ('CANCELLED', 'DELETED') THEN issue_key END) AS cancelled
   FROM (
     SELECT site, event, concat(card_id, '/', coalesce(issue, '')) AS issue_key,
            concat(card_id, '/', coalesce(passage_id, issue, '')) AS passage_key,
            CAST(to_local_time(happened_at) + INTERVAL '7 hours' AS DATE) AS day
     FROM card_events WHERE type = 'SINGLE')
-  GROUP BY site, day)",
+  GROUP BY site, day) e
+LEFT JOIN handovers h ON h.site = e.site AND h.day = e.day",
 };
 
 static VEHICLES_INSIDE: View = View {
