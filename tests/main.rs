@@ -4,6 +4,7 @@ mod commands;
 mod gate;
 mod kills;
 mod monitoring;
+mod pages;
 mod people;
 mod support;
 mod through_gate;
