@@ -11,8 +11,8 @@ say() { printf 'setup: %s\n' "$*"; }
 packages=(libopencv-dev clang libclang-dev cmake pkg-config g++ libssl-dev libsasl2-dev
   libcurl4-openssl-dev libzstd-dev zlib1g-dev protobuf-compiler curl)
 case $purpose in
-  test) packages+=(kcat postgresql-client prometheus chromium) ;;
-  bench) packages+=(kcat) ;;
+  test) packages+=(python3-venv kcat postgresql-client prometheus chromium) ;;
+  bench) packages+=(kcat python3-venv) ;;
   package) packages+=(patchelf binutils debootstrap) ;;
   run | lint) ;;
   *) say "unknown purpose '$purpose': run, test, bench, lint or package" >&2; exit 2 ;;
@@ -50,6 +50,24 @@ if [ -f "$web/package.json" ] && [ "$purpose" != lint ]; then
   fi
 fi
 
+# DuckDB, which analytics is compared with, and a PostgreSQL client of another make.
+if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
+  venv=$cache/venv-tests
+  if ! "$venv/bin/python" -c 'import duckdb, pg8000' 2>/dev/null; then
+    say "installing duckdb and pg8000 (Python)"
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==2.0.0' 'pg8000==1.31.*' >"$cache/pip.log" 2>&1 ||
+      { say "pip failed; its output is in $cache/pip.log" >&2; tail -5 "$cache/pip.log" >&2; exit 1; }
+  fi
+fi
+
+if [ "$purpose" = lint ]; then
+  tools=$cache/tools
+  if ! [ -x "$tools/bin/cargo-deny" ]; then
+    say "installing cargo-deny (a few minutes, once)"
+    CARGO_TARGET_DIR=$cache/tools-target RUSTFLAGS='' cargo install --quiet --locked --root "$tools" cargo-deny --version ^0.18
+    rm -rf "$cache/tools-target"
+  fi
+fi
 if [ "$purpose" = lint ]; then
   tools=$cache/tools
   if ! [ -x "$tools/bin/cargo-deny" ]; then
