@@ -20,7 +20,7 @@ export function completions(catalogue: Catalogue, sql: string, caret: number): s
   const views = [...catalogue.keys()]
   const columns = [...new Set((named.length ? named : views).flatMap((v) => catalogue.get(v)?.map((c) => c.name) ?? []))]
   const all = afterFrom ? views : [...columns, ...views, ...WORDS]
-  const fits = all.filter((w) => w.toLowerCase().startsWith(typed) && w.toLowerCase() !== typed)
+  const fits = all.filter((w) => w.toLowerCase().startsWith(typed) && w.toLowerCase() !== typed).sort((a, b) => a.length - b.length)
   const within = all.filter((w) => !fits.includes(w) && typed.length > 2 && w.toLowerCase().includes(typed) && w.toLowerCase() !== typed)
   return [...new Set([...fits, ...within])]
 }

@@ -19,8 +19,8 @@ let failed = 0
 /** What the consoles said that they should not have. */
 export const noise = []
 let quiet = false
-/** While the network is cut on purpose, the browser's complaints about it are no errors of the page. */
-export function offline(on) {
+/** While something is refused on purpose, or the network is cut, the browser's complaints are no errors of the page. */
+export function hush(on) {
   quiet = on
 }
 export function check(what, right, more = '') {
@@ -51,7 +51,7 @@ export async function wire() {
   return {
     url: `http://127.0.0.1:${port}`,
     cut() {
-      offline(true)
+      hush(true)
       server.close()
       for (const end of ends) end.destroy()
     },

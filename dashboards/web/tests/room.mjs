@@ -1,7 +1,7 @@
 // The room in a real browser, against a running gate (or the example `fake_gate`):
 //   node tests/room.mjs URL DATA_DIR [SCREENSHOT_DIR]
 // Prints a line per check; exit code 1 when one fails or the browser's console shows an error.
-import { check, offline, open, run, shot, url, wire } from './kit.mjs'
+import { check, hush, open, run, shot, url, wire } from './kit.mjs'
 
 await run(async () => {
   const line = await wire()
@@ -88,7 +88,7 @@ await run(async () => {
   await guard.waitForTimeout(15_000)
   await line.mend()
   await guard.waitForSelector('.strip.back', { timeout: 30_000 })
-  offline(false)
+  hush(false)
   await guard.locator('.strip.back .btn').first().click()
   await guard.waitForTimeout(800)
   check('back again it tells what happened meanwhile', (await guard.locator('.el-drawer .list li').count()) >= 1 || (await guard.locator('.strip.back').count()) === 0)
