@@ -10,7 +10,7 @@ help:
 	@echo 'make run    build and start the gate with a demonstration site; prints its address'
 	@echo 'make test   build and run every test (Kafka broker, Prometheus, browser included)'
 	@echo 'make soak   10,000 simulated worlds and the planted bugs (SEEDS, FROM, MINUTES), write tests/simulation/soak.json'
-	@echo 'make bench  run the benchmarks, write bench/results.json'
+	@echo 'make bench  run the benchmarks, write bench/results.json (SCALE=10m: with ten million vehicles)'
 	@echo 'make package  one archive that installs on a Debian machine without any network'
 	@echo 'make lint   formatting, clippy, licences and sources of dependencies'
 
@@ -30,7 +30,7 @@ soak:
 
 bench:
 	@scripts/setup.sh bench
-	@scripts/bench.sh
+	@PORTGATE_BENCH_SCALE=$(or $(SCALE),$(PORTGATE_BENCH_SCALE)) scripts/bench.sh
 
 lint:
 	@scripts/setup.sh lint

@@ -12,7 +12,7 @@ packages=(libopencv-dev clang libclang-dev cmake pkg-config g++ libssl-dev libsa
   libcurl4-openssl-dev libzstd-dev zlib1g-dev protobuf-compiler curl)
 case $purpose in
   test) packages+=(python3-venv kcat postgresql-client prometheus chromium) ;;
-  bench) packages+=(kcat python3-venv) ;;
+  bench) packages+=(kcat python3-venv postgresql) ;;
   package) packages+=(patchelf binutils debootstrap) ;;
   run | lint) ;;
   *) say "unknown purpose '$purpose': run, test, bench, lint or package" >&2; exit 2 ;;

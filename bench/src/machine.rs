@@ -51,6 +51,17 @@ pub fn reset_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
+/// What this program holds in memory now, MiB.
+pub fn resident_mib() -> Option<f64> {
+    Some(field("/proc/self/status", "VmRSS").as_deref().and_then(kib)? / 1024.0)
+}
+
+/// CPU time a process of one thread has used, where the kernel counts it.
+pub fn process_cpu(pid: i32) -> Option<Duration> {
+    let nanos = read(&format!("/proc/{pid}/schedstat")).split_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}
+
 /// CPU time this thread has used, where the kernel counts it.
 pub fn thread_cpu() -> Option<Duration> {
     let nanos = read("/proc/thread-self/schedstat").split_whitespace().next()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What the disk lets through, and decisions over a registry.
+//! What the disk lets through.
 
 use std::fs::File;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portgate_engine::{bench_commits, bench_decide};
+use portgate_engine::bench_commits;
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::{Log, NewRecord, TopicSpec};
 use tokio::task::JoinSet;
@@ -24,15 +24,13 @@ const SHARED: usize = 2_000;
 const WRITERS: usize = 64;
 /// About a journalled read.
 const RECORD_BYTES: usize = 256;
-/// Decisions timed over each registry.
-const DECISIONS: usize = 10_000;
 const TOPIC: &str = "bench.appends";
 
-/// Measures, and adds the figures. `vehicles`: the sizes of the registries decided over.
+/// Measures, and adds the figures.
 ///
 /// # Errors
 /// What the disk says.
-pub async fn measure(report: &mut Report, dir: &Path, vehicles: &[usize]) -> anyhow::Result<()> {
+pub async fn measure(report: &mut Report, dir: &Path) -> anyhow::Result<()> {
     report.begin("synced commits and appends");
     let log: Arc<dyn Log> = Arc::new(EmbeddedLog::open(EmbeddedConfig::new(dir.join("appends")))?);
     log.create_topics(&[TopicSpec::new(TOPIC, 1)]).await?;
@@ -54,30 +52,6 @@ pub async fn measure(report: &mut Report, dir: &Path, vehicles: &[usize]) -> any
     report.latency("embedded log, synced append", &appends, &with, &bare);
     report.beside(format!("embedded log, synced appends, {WRITERS} at once"), "1/s", shared, &with, bare.per_second);
     report.memory("commits and appends");
-
-    let mut smallest: Option<(usize, Spread)> = None;
-    for &n in vehicles {
-        report.begin(&format!("decisions over {n} vehicles"));
-        let (timing, loading_s) = bench_decide(&dir.join(format!("registry-{n}")), n, DECISIONS)?;
-        let spread = Spread::from(timing);
-        let name = format!("decision (facts + rules) over {n} vehicles");
-        report.beside(
-            format!("decisions, one core, over {n} vehicles"),
-            "1/s",
-            spread.per_second,
-            "synced commits, one after the other",
-            commits.per_second,
-        );
-        match &smallest {
-            Some((m, small)) => report.latency(&name, &spread, &format!("over {m} vehicles"), small),
-            None => {
-                report.latency(&name, &spread, "synced commit", &commits);
-                smallest = Some((n, spread));
-            }
-        }
-        report.add(format!("registry records loaded, {n} vehicles with card and task"), "1/s", (3 * n + 1) as f64 / loading_s.max(1e-9));
-        report.memory(&format!("registry of {n} vehicles"));
-    }
     Ok(())
 }
 

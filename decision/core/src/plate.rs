@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// (U+00B7 and its look-alikes), hyphens and blanks removed, upper case (decision-table 7.1).
 /// Equality afterwards is exact; a similar plate is another plate.
 pub fn normalise(text: &str) -> String {
+    if text.chars().all(plain) {
+        return text.to_owned();
+    }
     text.chars()
         .filter(|c| !c.is_whitespace() && !matches!(c, '\u{b7}' | '\u{2022}' | '\u{30fb}' | '\u{2027}' | '-'))
         .flat_map(char::to_uppercase)
@@ -15,9 +18,12 @@ pub fn normalise(text: &str) -> String {
 
 /// Whether a plate is written as [`normalise`] writes it, and not empty.
 pub fn is_normal(plate: &str) -> bool {
-    // What the registry writes: capitals, digits and Chinese characters, told without a second text.
-    let plain = |c: char| matches!(c, 'A'..='Z' | '0'..='9' | '\u{4e00}'..='\u{9fff}');
     !plate.is_empty() && (plate.chars().all(plain) || normalise(plate) == plate)
+}
+
+/// Characters that stay as they are, and which most plates consist of.
+fn plain(c: char) -> bool {
+    matches!(c, 'A'..='Z' | '0'..='9' | '\u{4e00}'..='\u{9fff}')
 }
 
 /// What a plate is by layout and colour; the recogniser's classes.

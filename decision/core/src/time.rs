@@ -1,6 +1,7 @@
 //! Instants and days as the regulations use them: Asia/Shanghai, no daylight saving (CH-19).
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, Days, FixedOffset, NaiveDate, NaiveTime, SecondsFormat, TimeZone};
@@ -9,6 +10,8 @@ use serde::{de, Deserialize, Deserializer, Serialize, Serializer};
 
 /// Seconds east of Greenwich of Asia/Shanghai.
 const SHANGHAI_OFFSET_S: i32 = 8 * 3600;
+/// Days from 1 January of the year 1, counted as 1, to 1 January 1970.
+const DAYS_BEFORE_1970: i64 = 719_163;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z. As text RFC 3339; written with `+08:00`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -124,9 +127,56 @@ impl fmt::Debug for Date {
     }
 }
 
+/// The number that some digits write; none where one of them is no digit.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0, |n: i64, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+}
+
+/// `YYYY-MM-DD`; none: another writing, or no day.
+fn plain_day(text: &[u8]) -> Option<NaiveDate> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
+    let (year, month, day) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?);
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, u32::try_from(month).ok()?, u32::try_from(day).ok()?)
+}
+
+/// As instants are written here: milliseconds or microseconds, `+08:00`; none: another writing.
+fn plain_instant(text: &str) -> Option<Instant> {
+    let (day, rest) = text.strip_suffix("+08:00")?.as_bytes().split_at_checked(10)?;
+    let (clock, fraction) = rest.split_at_checked(10)?;
+    let &[b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.'] = clock else { return None };
+    let (hour, minute, second) = (number(&[h1, h2])?, number(&[m1, m2])?, number(&[s1, s2])?);
+    let micros = match fraction.len() {
+        3 => number(fraction)? * 1000,
+        6 => number(fraction)?,
+        _ => return None,
+    };
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let days = i64::from(plain_day(day)?.num_days_from_ce()) - DAYS_BEFORE_1970;
+    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - i64::from(SHANGHAI_OFFSET_S);
+    Some(Instant(seconds * 1_000_000 + micros))
+}
+
+/// Reads a text of its own from a deserializer, without a copy.
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = TimeError>> de::Visitor<'_> for Text<T> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 impl FromStr for Instant {
     type Err = TimeError;
     fn from_str(s: &str) -> Result<Self, TimeError> {
+        if let Some(instant) = plain_instant(s) {
+            return Ok(instant);
+        }
         DateTime::parse_from_rfc3339(s).map(|t| Self(t.timestamp_micros())).map_err(|_| TimeError {
             given: s.chars().take(40).collect(),
             wanted: "an instant of RFC 3339 with an offset, like 2026-03-10T10:00:00+08:00",
@@ -137,7 +187,8 @@ impl FromStr for Instant {
 impl FromStr for Date {
     type Err = TimeError;
     fn from_str(s: &str) -> Result<Self, TimeError> {
-        NaiveDate::parse_from_str(s, "%Y-%m-%d")
+        plain_day(s.as_bytes())
+            .map_or_else(|| NaiveDate::parse_from_str(s, "%Y-%m-%d"), Ok)
             .map(Self)
             .map_err(|_| TimeError { given: s.chars().take(40).collect(), wanted: "a day, like 2026-03-10" })
     }
@@ -151,7 +202,7 @@ impl Serialize for Instant {
 
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
+        d.deserialize_str(Text(PhantomData))
     }
 }
 
@@ -163,7 +214,7 @@ impl Serialize for Date {
 
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
+        d.deserialize_str(Text(PhantomData))
     }
 }
 
@@ -198,6 +249,34 @@ mod tests {
         assert_eq!(at("2026-03-10T10:00:00+08:00"), at("2026-03-10T02:00:00Z"));
         assert_eq!(at("2026-03-10T02:00:00Z").to_string(), "2026-03-10T10:00:00.000+08:00");
         assert!("2026-03-10T10:00:00".parse::<Instant>().is_err());
+    }
+
+    #[test]
+    fn the_short_way_of_reading_gives_what_the_long_way_gives() {
+        let long = |s: &str| DateTime::parse_from_rfc3339(s).ok().map(|t| Instant(t.timestamp_micros()));
+        for s in [
+            "2026-03-10T10:00:00.000+08:00",
+            "2026-03-10T10:00:00.123456+08:00",
+            "1969-12-31T23:59:59.999+08:00",
+            "2028-02-29T00:00:00.001+08:00",
+            "2027-02-29T00:00:00.000+08:00",
+            "2026-13-01T00:00:00.000+08:00",
+            "2026-03-10T24:00:00.000+08:00",
+            "2026-03-10T23:59:60.000+08:00",
+            "2026-03-10T10:00:00.12+08:00",
+            "2026-03-10T10:00:00.000+09:00",
+            "2026-03-10 10:00:00.000+08:00",
+            "2026-03-1xT10:00:00.000+08:00",
+            "+08:00",
+        ] {
+            assert_eq!(s.parse::<Instant>().ok(), long(s), "{s}");
+        }
+        for s in ["2026-03-10", "2028-02-29", "2027-02-29", "2026-3-1", "2026-00-10", "+026-03-10", "2026-03-10 ", ""] {
+            assert_eq!(s.parse::<Date>().ok(), NaiveDate::parse_from_str(s, "%Y-%m-%d").ok().map(Date), "{s}");
+        }
+        let read = |s: &str| serde_json::from_str::<Date>(s).map_err(|e| e.to_string());
+        assert_eq!(read("\"2026-03-10\""), Ok("2026-03-10".parse().unwrap()));
+        assert!(read("7").unwrap_err().contains("a string") && read("\"x\"").unwrap_err().contains("a day, like"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod publish;
 mod registry_tail;
 pub mod telemetry;
 
-pub use bench::{bench_commits, bench_decide, Timing};
+pub use bench::{bench_commits, Timing};
 pub use bench_line::{bench_bare, bench_line};
 pub use clock::{Clock, Sleep, SystemClock};
 pub use engine::{Engine, EngineOptions};

@@ -297,7 +297,8 @@ pub fn sha256_hex(picture: &[u8]) -> String {
 
 impl Raw for Overlay<'_> {
     fn raw(&self, cf: Cf, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.writes.get(&(cf, key.to_vec())) {
+        let written = if self.writes.is_empty() { None } else { self.writes.get(&(cf, key.to_vec())) };
+        match written {
             Some(value) => Ok(value.clone()),
             None => self.store.raw(cf, key),
         }

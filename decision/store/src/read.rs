@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, StoreError};
 use crate::keys::{decision_key, kind_key, offset_key, seq_from, time_from, Cf};
-use crate::registry::{decode, understood, unpack, PackedText, Pointer, PointerText};
+use crate::registry::{decode, understood, unpack, PackedRecord, PackedText, Pointer, PointerText};
 
 /// What is kept beside an evidence frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,10 @@ pub(crate) trait Raw {
     /// The records of a plate, understood.
     fn understood_dossier(&self, plate: &str) -> Result<Vec<Record>> {
         let Some(bytes) = self.raw(Cf::Dossier, plate.as_bytes())? else { return Ok(Vec::new()) };
+        // In one go where every record is written as the registry writes it.
+        if let Ok(packed) = serde_json::from_slice::<Vec<PackedRecord>>(&bytes) {
+            return Ok(packed.into_iter().map(|p| p.0).collect());
+        }
         let packed: Vec<PackedText<'_>> = decode(&bytes, Cf::Dossier.name())?;
         packed.iter().map(PackedText::record).collect()
     }

@@ -2,11 +2,13 @@
 //! point read however large the registry is.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use portgate_core::facts::Entry;
-use portgate_core::registry::{Kind, Record};
+use portgate_core::registry::{Kind, Record, RecordSeed};
 use portgate_core::time::Instant;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::Value;
 
@@ -90,6 +92,34 @@ impl PackedText<'_> {
     /// The record, read straight from its text.
     pub(crate) fn record(&self) -> Result<Record> {
         understood(self.1, &self.2, self.3)
+    }
+}
+
+/// The same, understood while it is read.
+pub(crate) struct PackedRecord(pub(crate) Record);
+
+impl<'de> Deserialize<'de> for PackedRecord {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        d.deserialize_tuple(4, PackedVisitor)
+    }
+}
+
+struct PackedVisitor;
+
+impl<'de> Visitor<'de> for PackedVisitor {
+    type Value = PackedRecord;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("order, kind, id, fields")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<PackedRecord, A::Error> {
+        let short = || A::Error::custom("a record is cut short");
+        seq.next_element::<u64>()?.ok_or_else(short)?;
+        let kind = seq.next_element::<Kind>()?.ok_or_else(short)?;
+        let id = seq.next_element::<Cow<'de, str>>()?.ok_or_else(short)?;
+        let record = seq.next_element_seed(RecordSeed { kind, id: &id })?.ok_or_else(short)?;
+        Ok(PackedRecord(record))
     }
 }
 

@@ -7,7 +7,7 @@ mod record;
 mod records;
 mod words;
 
-pub use record::{Record, RecordError};
+pub use record::{Record, RecordError, RecordSeed};
 pub use records::*;
 pub use words::*;
 

@@ -1,6 +1,7 @@
 //! A record of any kind, read from the JSON that a registry write carries.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::facts::Entry;
@@ -55,8 +56,17 @@ macro_rules! record {
                 match kind { $(Kind::$kind => typed::<$type>(value).map(Self::$variant)),+ }
             }
 
-            fn typed_text(kind: Kind, text: &str) -> Option<Self> {
-                match kind { $(Kind::$kind => serde_json::from_str::<$type>(text).ok().map(Self::$variant)),+ }
+        }
+
+        impl<'de> DeserializeSeed<'de> for RecordSeed<'_> {
+            type Value = Record;
+            fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Record, D::Error> {
+                let record = match self.kind { $(Kind::$kind => <$type>::deserialize(d).map(Record::$variant)?),+ };
+                if record.id() == self.id && is_id(self.id) && record.fault().is_none() {
+                    Ok(record)
+                } else {
+                    Err(D::Error::custom("not as the registry writes it"))
+                }
             }
         }
     };
@@ -91,6 +101,16 @@ record! {
 /// Reads the value; only a value that does not fit is read again to find out where.
 fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, serde_path_to_error::Error<serde_json::Error>> {
     T::deserialize(value).or_else(|_| serde_path_to_error::deserialize(value))
+}
+
+/// Reads the record `kind/id` in passing, from within a longer text. A value that is not written as
+/// [`Record::to_value`] writes it may be refused although [`Record::parse`] takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordSeed<'a> {
+    /// Kind.
+    pub kind: Kind,
+    /// Id.
+    pub id: &'a str,
 }
 
 /// Whether a text can be the id of a record.
@@ -169,7 +189,9 @@ impl Record {
     /// # Errors
     /// As [`Record::parse`]; field `.` for a text that is no JSON.
     pub fn from_text(kind: Kind, id: &str, text: &str) -> Result<Self, RecordError> {
-        if let Some(record) = Self::typed_text(kind, text).filter(|r| r.id() == id && is_id(id) && r.fault().is_none()) {
+        let mut source = serde_json::Deserializer::from_str(text);
+        let short = RecordSeed { kind, id }.deserialize(&mut source);
+        if let Some(record) = short.ok().filter(|_| source.end().is_ok()) {
             return Ok(record);
         }
         let value: Value = serde_json::from_str(text).map_err(|e| RecordError {

@@ -60,3 +60,53 @@ impl FactSource for Recall<'_> {
         Ok(records)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryFacts;
+    use serde_json::json;
+
+    /// Notes what is asked of it.
+    struct Asked(MemoryFacts, RefCell<Vec<String>>);
+
+    impl FactSource for Asked {
+        fn get(&self, kind: Kind, id: &str) -> Result<Option<Entry>, FactError> {
+            self.1.borrow_mut().push(format!("{kind}/{id}"));
+            self.0.get(kind, id)
+        }
+        fn dossier(&self, plate: &str) -> Result<Vec<Entry>, FactError> {
+            self.1.borrow_mut().push(format!("dossier {plate}"));
+            self.0.dossier(plate)
+        }
+        fn children(&self, kind: Kind, parent: &str) -> Result<Vec<Entry>, FactError> {
+            self.0.children(kind, parent)
+        }
+        fn use_book(&self, plate: &str) -> Result<UseBook, FactError> {
+            self.1.borrow_mut().push(format!("use {plate}"));
+            self.0.use_book(plate)
+        }
+    }
+
+    #[test]
+    fn each_fact_is_read_once_and_a_strange_card_by_its_id() {
+        let mut facts = MemoryFacts::default();
+        let task = json!({"kind": "PF", "plate": "苏G1", "state": "CALLED"});
+        let card = |plate: &str| json!({"type": "SINGLE", "plate": plate, "status": "ISSUED", "task": "T1"});
+        facts.put(Kind::Task, "T1", &task).unwrap();
+        facts.put(Kind::Card, "C1", &card("苏G1")).unwrap();
+        facts.put(Kind::Card, "C2", &card("苏G2")).unwrap();
+        let source = Asked(facts, RefCell::default());
+        let recall = Recall::new(&source);
+        for _ in 0..2 {
+            assert_eq!(recall.records_of("苏G1").unwrap().len(), 2);
+            assert_eq!(recall.record_of(Kind::Card, "C1").unwrap().unwrap().plate(), Some("苏G1"));
+            assert_eq!(recall.record_of(Kind::Task, "T1").unwrap().unwrap().id(), "T1");
+            recall.use_book("苏G1").unwrap();
+        }
+        assert_eq!(*source.1.borrow(), ["dossier 苏G1", "use 苏G1"]);
+        assert_eq!(recall.record_of(Kind::Card, "C2").unwrap().unwrap().plate(), Some("苏G2"));
+        assert!(recall.record_of(Kind::Card, "T1").unwrap().is_none());
+        assert_eq!(source.1.borrow()[2..], ["card/C2", "card/T1"]);
+    }
+}
