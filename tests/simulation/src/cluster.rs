@@ -59,10 +59,16 @@ struct Member {
 }
 
 impl Cluster {
-    /// A log with these topics and partitions.
-    pub fn new(kafka: bool, topics: &[(&str, u32)], plant: Option<Plant>, time: &Arc<Time>, trace: &Arc<Trace>, rng: Rng) -> Arc<Self> {
-        let topics: BTreeMap<String, Vec<Vec<Record>>> =
-            topics.iter().map(|(name, n)| ((*name).to_owned(), (0..*n).map(|_| Vec::new()).collect())).collect();
+    /// A log with these topics, of one partition each.
+    pub fn new<'a>(
+        kafka: bool,
+        topics: impl Iterator<Item = &'a str>,
+        plant: Option<Plant>,
+        time: &Arc<Time>,
+        trace: &Arc<Trace>,
+        rng: Rng,
+    ) -> Arc<Self> {
+        let topics = topics.map(|name| (name.to_owned(), vec![Vec::new()])).collect();
         Arc::new(Self {
             kafka,
             time: time.clone(),
@@ -96,6 +102,9 @@ impl Cluster {
         let now_ms = wall(self.time.now_us()).as_millis();
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
+        if let Some(record) = records.iter().find(|r| !inner.topics.contains_key(&r.topic)) {
+            return Err(LogError::UnknownTopic(record.topic.clone()));
+        }
         let mut places = Vec::with_capacity(records.len());
         let lost = match self.plant {
             Some(Plant::LoseOutboxRow) if records.len() > 1 && inner.rng.chance(60) => inner.rng.below(records.len() as u64),

@@ -467,6 +467,9 @@ impl LogTransaction for Transaction {
         let open = self.open.as_mut().ok_or_else(|| LogError::Invalid("no transaction has begun".into()))?;
         if dirty {
             self.way.store(vec![record.clone()], false)?;
+            if self.way.chance(100) {
+                self.way.process.kill();
+            }
         } else {
             open.push(record);
         }

@@ -405,25 +405,28 @@ impl Oracle {
         for id in self.reads.keys().filter(|id| !known.contains_key(*id)).cloned().collect::<Vec<_>>() {
             self.violated("I2", format!("read {id} is taken in, and nobody sent it"));
         }
-        // Registry changes in their order, each once.
-        let mut taken = std::mem::take(&mut self.registry).into_iter();
+        // Registry changes in their order, each once; one that does not come next has to be dropped
+        // on record.
+        let mut taken = std::mem::take(&mut self.registry).into_iter().peekable();
+        let mut dropped = self.dropped.clone();
         for record in cluster.all(topics::REGISTRY) {
             let Some((kind, id)) = record.key_str().and_then(|k| k.split_once('/')) else { continue };
             if is_rejected(topics::REGISTRY, record.offset) {
                 continue;
             }
             let sent: Option<Value> = record.value.as_deref().and_then(|v| serde_json::from_slice(v).ok());
-            if self.dropped.contains_key(&format!("{kind}/{id}"))
-                || record.header_str("request_id").is_some_and(|r| self.dropped.contains_key(r))
-            {
+            if taken.next_if(|(k, i, value)| k == kind && i == id && within(sent.as_ref(), value.as_ref())).is_some() {
                 continue;
             }
-            match taken.next() {
-                Some((k, i, value)) if k == kind && i == id && within(sent.as_ref(), value.as_ref()) => {}
-                Some((k, i, _)) => {
-                    return self.violated("I2", format!("registry change {kind}/{id} at {} came out as {k}/{i}", record.offset));
+            let subject = record.header_str("request_id").map_or_else(|| format!("{kind}/{id}"), str::to_owned);
+            match dropped.get_mut(&subject).filter(|times| **times > 0) {
+                Some(times) => *times -= 1,
+                None => {
+                    let next = taken.peek().map_or_else(|| "nothing".to_owned(), |(k, i, _)| format!("{k}/{i}"));
+                    let offset = record.offset;
+                    return self
+                        .violated("I2", format!("registry change {kind}/{id} at {offset} is lost or changed; what comes is {next}"));
                 }
-                None => return self.violated("I2", format!("registry change {kind}/{id} at {} is lost", record.offset)),
             }
         }
         if let Some((kind, id, _)) = taken.next() {

@@ -187,9 +187,9 @@ async fn live(seed: u64, options: Options, time: Arc<Time>, dir: PathBuf) -> Out
     let drawn = rng.chance(550);
     let kafka = options.plant.and_then(Plant::needs_cluster).or(options.cluster).unwrap_or(drawn);
     let trace = Arc::new(Trace::new(options.trace));
-    let names = [topics::READS, topics::REGISTRY, topics::JOURNAL, topics::DECISIONS, topics::COMMANDS, topics::REJECTED, ANSWERS];
-    let names: Vec<(&str, u32)> = names.iter().map(|n| (*n, 1)).collect();
-    let cluster = Cluster::new(kafka, &names, options.plant, &time, &trace, Rng::new(seed, "cluster"));
+    let specs = topics::default_specs(1, 1);
+    let names = specs.iter().map(|s| s.name.as_str()).chain(std::iter::once(ANSWERS));
+    let cluster = Cluster::new(kafka, names, options.plant, &time, &trace, Rng::new(seed, "cluster"));
     // Every world has its own mixture: some faults often, others never.
     // Some have all of them, and those with a planted bug.
     let rough = rng.chance(250) || options.plant.is_some();
