@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 use parking_lot::Mutex;
 use portgate_core::people::{Principal, Role};
 use portgate_core::time::Instant;
@@ -163,14 +163,15 @@ impl Found {
                     self.take(text);
                 }
             }
+            // Both sides of these are looked at by themselves.
+            Expr::BinaryExpr(BinaryExpr { op: Operator::And | Operator::Or, .. }) => {}
             Expr::BinaryExpr(_)
             | Expr::Like(_)
             | Expr::SimilarTo(_)
             | Expr::InList(_)
             | Expr::Between(_)
             | Expr::ScalarFunction(_)
-            | Expr::InSubquery(_)
-            | Expr::Case(_) => {
+            | Expr::InSubquery(_) => {
                 let (mut plate, mut literals) = (matches!(expr, Expr::InSubquery(_)) && names_plate(expr), Vec::new());
                 let mut compared = plate;
                 let _ = expr.apply(|e| {

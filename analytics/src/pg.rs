@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arrow::array::StringArray;
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::common::ParamValues;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{create_udf, ColumnarValue, LogicalPlan, ScalarUDF, Volatility};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -102,10 +104,35 @@ impl Queries {
             let base = self.base(sight);
             if base.catalog(CATALOG).is_some_and(|c| c.schema("pg_catalog").is_none()) {
                 setup_pg_catalog(base, CATALOG, EmptyContextProvider).map_err(|e| AnalyticsError::Query(e.to_string()))?;
+                base.register_udf(current_setting());
             }
         }
         Ok(())
     }
+}
+
+/// `current_setting(name)`: what clients ask of it to tell whom they are talking to.
+fn current_setting() -> ScalarUDF {
+    let value = |name: &str| match name.to_ascii_lowercase().as_str() {
+        "server_version_num" => Some("160006"),
+        "server_version" => Some("16.6"),
+        "search_path" => Some("\"$user\", public"),
+        "timezone" => Some("Asia/Shanghai"),
+        "server_encoding" | "client_encoding" => Some("UTF8"),
+        _ => None,
+    };
+    create_udf(
+        "current_setting",
+        vec![DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Immutable, // as far as a session goes: settled when it is planned
+        Arc::new(move |args: &[ColumnarValue]| {
+            let names = ColumnarValue::values_to_arrays(args)?;
+            let names = names.first().and_then(|a| a.as_any().downcast_ref::<StringArray>().cloned());
+            let names = names.ok_or_else(|| DataFusionError::Execution("current_setting takes a name".into()))?;
+            Ok(ColumnarValue::Array(Arc::new(names.iter().map(|n| n.and_then(value)).collect::<StringArray>())))
+        }),
+    )
 }
 
 async fn serve(listener: TcpListener, queries: Arc<Queries>, authenticate: Arc<Authenticate>, mut shutdown: watch::Receiver<bool>) {

@@ -241,7 +241,7 @@ impl ReferenceTable {
             .with_header(true)
             .build(bytes)
             .and_then(Iterator::collect::<std::result::Result<Vec<RecordBatch>, _>>)
-            .map_err(|e| self.wrong(path, &e))?;
+            .map_err(|e| self.wrong(path, &with_header(&e.to_string())))?;
         let read = concat_batches(&named, &batches)?;
         let columns = self
             .schema
@@ -255,6 +255,18 @@ impl ReferenceTable {
     /// The file is the asker's to mend, not one of the gate's to put aside.
     fn wrong(&self, path: &Path, detail: &dyn std::fmt::Display) -> DataFusionError {
         DataFusionError::Plan(format!("reference file {}: {detail}", path.display()))
+    }
+}
+
+/// The reader's words with the line as an editor counts it: the reader leaves the header out.
+fn with_header(words: &str) -> String {
+    const PLACE: &str = " at line ";
+    let Some((before, rest)) = words.split_once(PLACE) else { return words.to_owned() };
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (line, after) = rest.split_at(end);
+    match line.parse::<u64>() {
+        Ok(line) => format!("{before}{PLACE}{}{after}", line.saturating_add(1)),
+        Err(_) => words.to_owned(),
     }
 }
 

@@ -13,8 +13,9 @@ con = pg8000.native.Connection(user, host="127.0.0.1", port=int(port), password=
 for sql in sys.stdin.read().split("\n----\n"):
     try:
         # The driver parses, binds, describes and executes: the extended protocol.
-        rows = con.run(sql)
-        print(json.dumps({"rows": rows, "columns": [c["name"] for c in con.columns or []]}, default=str), flush=True)
+        statement = con.prepare(sql)
+        rows = statement.run()
+        print(json.dumps({"rows": rows, "columns": [c["name"] for c in statement.columns or []]}, default=str), flush=True)
     except pg8000.exceptions.DatabaseError as error:
         print(json.dumps({"error": str(error)}), flush=True)
 prepared = con.prepare("SELECT count(*) FROM decisions WHERE verdict = :verdict AND decided_at >= CAST(:since AS TIMESTAMPTZ)")
