@@ -87,3 +87,37 @@ fn an_unknown_configuration_key_is_named() {
     let out = run(&["up", "--config", file.to_str().unwrap(), "--data", dir.path().join("d").to_str().unwrap()]);
     assert!(out.status.code() == Some(2) && text(&out).contains("listen_on") && text(&out).contains("line 2"), "{}", text(&out));
 }
+
+#[test]
+fn a_wrong_scenario_is_named_with_file_line_and_field_and_the_rest_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("wrong.yaml");
+    let whole = std::fs::read_to_string(here("tests/scenarios/regulations.yaml")).unwrap();
+    let line = whole.lines().position(|l| l == "- id: S002").unwrap() + 1;
+    let at = whole.find("- id: S002").unwrap();
+    let (before, after) = whole.split_at(at);
+    std::fs::write(&file, format!("{before}{}", after.replacen("category: PF_TRADE", "category: LORRY", 1))).unwrap();
+    let out = run(&["scenarios", file.to_str().unwrap()]);
+    let said = text(&out);
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    let place = format!(
+        "wrong.yaml: S002 (line {line}): given.records.vehicles[0].category: unknown variant `LORRY`, expected one of `PF_GENERAL`"
+    );
+    assert!(said.contains(&place) && said.ends_with("205 passed, 1 failed\n"), "{said}");
+
+    for (content, says) in
+        [("scenarios: [", "line"), ("version: 3\ntimezone: Asia/Shanghai\nscenarios: []\n", "version: 3 is not known; 1 is")]
+    {
+        std::fs::write(&file, content).unwrap();
+        let out = run(&["scenarios", file.to_str().unwrap()]);
+        assert!(out.status.code() == Some(2) && text(&out).contains("wrong.yaml") && text(&out).contains(says), "{}", text(&out));
+    }
+    let out = run(&["scenarios", "no-such-file.yaml"]);
+    assert!(out.status.code() == Some(2) && text(&out).contains("no-such-file.yaml"), "{}", text(&out));
+}
+
+#[test]
+fn the_courses_all_come_out() {
+    let out = run(&["scenarios", &here("tests/scenarios/courses.yaml"), &here("tests/scenarios/corners.yaml")]);
+    assert!(out.status.success() && text(&out).ends_with(" passed, 0 failed\n"), "{}", text(&out));
+}
