@@ -50,6 +50,7 @@ pub struct Site {
     ids: Mutex<u64>,
     accepted: Mutex<BTreeSet<String>>,
     misfits: Mutex<usize>,
+    under_way: Mutex<u64>,
     busy: BTreeMap<String, tokio::sync::Mutex<()>>,
     /// Passages seen by somebody standing there.
     pub passed: Mutex<u64>,
@@ -84,6 +85,7 @@ impl Site {
             ids: Mutex::new(0),
             accepted: Mutex::default(),
             misfits: Mutex::new(0),
+            under_way: Mutex::new(0),
             busy: LANES.iter().map(|(lane, ..)| ((*lane).to_owned(), tokio::sync::Mutex::new(()))).collect(),
             passed: Mutex::new(0),
         })
@@ -92,6 +94,11 @@ impl Site {
     /// Ids of the reads that were acknowledged, and how many misfits were.
     pub fn accepted(&self) -> (BTreeSet<String>, usize) {
         (self.accepted.lock().clone(), *self.misfits.lock())
+    }
+
+    /// Reads that have not reached the log yet and are not given up.
+    pub fn under_way(&self) -> u64 {
+        *self.under_way.lock()
     }
 
     fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
@@ -240,6 +247,7 @@ impl Site {
         let (misfit, repeats) = self.draw(|r| (r.chance(15), r.chance(80)));
         let text = if misfit { format!("{{\"lane\": \"{lane}\", \"speed\": 7}}") } else { read.to_string() };
         let site = self.clone();
+        *self.under_way.lock() += 1;
         tokio::spawn(async move {
             site.world.time.sleep_ms(delay_ms).await;
             for repeat in 0..=u32::from(repeats) {
@@ -268,6 +276,7 @@ impl Site {
                     site.accepted.lock().insert(id.clone());
                 }
             }
+            *site.under_way.lock() -= 1;
         });
     }
 

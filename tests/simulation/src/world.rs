@@ -257,7 +257,10 @@ async fn live(seed: u64, options: Options, time: Arc<Time>, dir: PathBuf) -> Out
     while world.oracle.lock().violations().is_empty() {
         world.time.sleep_ms(LOOKS_MS).await;
         world.look(&mut raises);
-        unrest = restless(&world, &nodes);
+        unrest = match site.under_way() {
+            0 => restless(&world, &nodes),
+            n => Some(format!("{n} reads are under way")),
+        };
         if unrest.is_none() || world.time.now_us() > rests_by {
             break;
         }
