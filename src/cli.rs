@@ -90,6 +90,9 @@ pub enum Command {
         /// Form of the answer
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
+        /// File for the answer instead of the screen
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
         /// Folder of the gate's state
         #[arg(long, value_name = "DIR", default_value = "portgate-data")]
         data: PathBuf,
@@ -102,11 +105,23 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
     },
-    /// Send made-up but lawful traffic to a running gate
+    /// Send made-up but lawful traffic to a running gate, or write a made-up past for analysts
     Simulate {
-        /// Lanes to drive through (1 to 4 of the demonstration site)
-        #[arg(long, default_value_t = 4)]
-        lanes: usize,
+        /// Lanes to drive through (1 to 4 of the demonstration site; 4, with --history 64)
+        #[arg(long)]
+        lanes: Option<usize>,
+        /// Write so many days of history, like 365d, into DIR/analytics instead; no gate need run
+        #[arg(long, value_name = "DAYS")]
+        history: Option<String>,
+        /// With --history: checkpoints (of four or more, two are customs checkpoints)
+        #[arg(long, default_value_t = 8, requires = "history")]
+        gates: u32,
+        /// With --history: vehicles at each entry lane on an ordinary day
+        #[arg(long, default_value_t = 560, requires = "history")]
+        vehicles: u32,
+        /// With --history: its first day (default: so that it ends yesterday)
+        #[arg(long, value_name = "DATE", requires = "history")]
+        from: Option<String>,
         /// Vehicles a minute and lane
         #[arg(long, default_value_t = 6.0)]
         rate: f64,
@@ -195,6 +210,8 @@ pub enum Format {
     Table,
     Csv,
     Json,
+    Arrow,
+    Parquet,
 }
 
 /// A role a process can play.

@@ -1,8 +1,8 @@
 //! The control socket: how commands talk to a running gate without touching its stores.
 //!
 //! `DIR/control.sock`, mode 0600: whoever may read the folder's files may use it. One request per
-//! connection: a JSON line in; a JSON line `{"ok":true}` or `{"error":…}` out, then the output
-//! until the end of the stream.
+//! connection: a JSON line in; while it takes long, lines `{"progress":…}` out; then a line
+//! `{"ok":true}` or `{"error":…}` and the output until the end of the stream.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +15,7 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 
 /// Longest request, bytes: a registry file travels in it.
 const REQUEST_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -29,7 +30,7 @@ pub enum Request {
     Sql {
         /// The query.
         query: String,
-        /// `table`, `csv` or `json`.
+        /// `table`, `csv`, `json`, `arrow` or `parquet`.
         format: String,
     },
     /// Records to write, all or none: `(kind, id, value)`; checked by the caller already.
@@ -55,20 +56,23 @@ pub enum Request {
     },
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 struct Head {
     #[serde(default)]
     ok: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<String>,
 }
 
 /// Answers requests inside the gate.
 #[async_trait::async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// The whole output, or what went wrong in words.
-    async fn handle(&self, request: Request) -> Result<Vec<u8>>;
+    /// The whole output, or what went wrong in words. `progress` takes how far it is, in words, and
+    /// drops what nobody waits for.
+    async fn handle(&self, request: Request, progress: mpsc::Sender<String>) -> Result<Vec<u8>>;
 }
 
 /// Path of the socket in a state folder.
@@ -85,8 +89,15 @@ pub fn call(dir: &Path, request: &Request, out: &mut dyn Write) -> Result<Option
     stream.write_all(b"\n")?;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let head: Head = serde_json::from_str(&line).context("the gate closed its control socket without an answer")?;
+    let head = loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let head: Head = serde_json::from_str(&line).context("the gate closed its control socket without an answer")?;
+        match head.progress {
+            Some(words) => eprintln!("portgate: {words}"),
+            None => break head,
+        }
+    };
     if let Some(error) = head.error {
         bail!(error);
     }
@@ -137,12 +148,25 @@ async fn answer(stream: tokio::net::UnixStream, handler: &dyn Handler) -> Result
     let mut reader = tokio::io::BufReader::new(read.take(REQUEST_BYTES_MAX));
     reader.read_line(&mut line).await?;
     let result = match serde_json::from_str(&line) {
-        Ok(request) => handler.handle(request).await,
+        Ok(request) => {
+            let (say, mut said) = mpsc::channel(1);
+            let mut work = handler.handle(request, say);
+            loop {
+                tokio::select! {
+                    done = &mut work => break done,
+                    Some(words) = said.recv() => {
+                        let mut bytes = serde_json::to_vec(&Head { progress: Some(words), ..Head::default() })?;
+                        bytes.push(b'\n');
+                        write.write_all(&bytes).await?; // nobody there any more: the work is given up
+                    }
+                }
+            }
+        }
         Err(error) => Err(anyhow::anyhow!("no such call: {error}")),
     };
     let head = match &result {
-        Ok(_) => Head { ok: true, error: None },
-        Err(error) => Head { ok: false, error: Some(format!("{error:#}")) },
+        Ok(_) => Head { ok: true, ..Head::default() },
+        Err(error) => Head { error: Some(format!("{error:#}")), ..Head::default() },
     };
     let mut bytes = serde_json::to_vec(&head)?;
     bytes.push(b'\n');

@@ -83,10 +83,13 @@ fn run(command: Command) -> Result<u8> {
         Command::Evaluate { models, sheet, sets } => commands::read::evaluate(models.as_deref(), sheet.as_deref(), &sets),
         Command::Scenarios { files } => commands::scenarios::run(&files),
         Command::Registry { action, data } => commands::registry::run(action, &data),
-        Command::Sql { query, format, data } => commands::sql::run(&query, format, &data),
+        Command::Sql { query, format, output, data } => commands::sql::run(&query, format, output.as_deref(), &data),
         Command::Replay { dir, policy } => commands::stores::replay(&dir, policy.as_deref()),
-        Command::Simulate { lanes, rate, seconds, seed, kafka, url, data } => {
-            commands::simulate::run(commands::simulate::Options { lanes, rate, seconds, seed, kafka, url, data })
+        Command::Simulate { lanes, history: Some(days), gates, vehicles, from, seed, data, .. } => {
+            commands::simulate::history(commands::simulate::History { days, gates, lanes: lanes.unwrap_or(64), vehicles, from, seed, data })
+        }
+        Command::Simulate { lanes, rate, seconds, seed, kafka, url, data, .. } => {
+            commands::simulate::run(commands::simulate::Options { lanes: lanes.unwrap_or(4), rate, seconds, seed, kafka, url, data })
         }
         Command::Check { dir } => commands::stores::check(&dir),
         Command::Backup { dir, to } => commands::stores::backup(&dir, &to),

@@ -93,8 +93,8 @@ pub fn restore(from: &Path, dir: &Path) -> Result<u8> {
 }
 
 /// Decides the recorded journal again and reports every decision that comes out differently.
-pub fn replay(dir: &Path, policy: Option<&Path>) -> Result<u8> {
-    let policy = match policy {
+pub fn replay(dir: &Path, file: Option<&Path>) -> Result<u8> {
+    let policy = match file {
         None => None,
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("policy {} cannot be read", path.display()))?;
@@ -117,9 +117,38 @@ pub fn replay(dir: &Path, policy: Option<&Path>) -> Result<u8> {
         }
     }
     let report = replay.finish();
+    if let Some(policy) = file {
+        offer(dir, policy, &report.differences)?;
+    }
     for Difference { seq, id, expected, got } in &report.differences {
         println!("entry {seq}, {id}: recorded {expected}, now {got}");
     }
     println!("{} decisions replayed, {} differ", report.decisions, report.differences.len());
     Ok(if report.differences.is_empty() { 0 } else { crate::FOUND })
+}
+
+/// Puts what another policy would have changed where analysts ask (`replay_differences`).
+fn offer(dir: &Path, policy: &Path, differences: &[Difference]) -> Result<()> {
+    let analytics = dir.join("analytics");
+    if !analytics.is_dir() {
+        return Ok(());
+    }
+    let folder = analytics.join(portgate_analytics::reference::FOLDER);
+    let (path, fresh) = (folder.join("replay_differences.csv"), folder.join("replay_differences.new"));
+    let name = policy.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    std::fs::create_dir_all(&folder)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| {
+            let mut out = csv::Writer::from_path(&fresh)?;
+            out.write_record(["policy", "seq", "id", "version", "recorded", "replayed"])?;
+            for d in differences {
+                let (id, version) = d.id.rsplit_once(" v").unwrap_or((&d.id, ""));
+                out.write_record([&name, &d.seq.to_string(), id, version, &d.expected, &d.got])?;
+            }
+            out.flush()?;
+            Ok(std::fs::rename(&fresh, &path)?)
+        })
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    println!("the differences can be asked about in SQL: replay_differences");
+    Ok(())
 }
