@@ -118,7 +118,9 @@ pub struct World {
 impl World {
     /// Adds a line to the trace.
     pub fn note(&self, line: impl FnOnce() -> String) {
-        self.trace.note(self.time.now_us(), line);
+        // The temporary folder has another name each time.
+        let folder = self.dir.to_string_lossy();
+        self.trace.note(self.time.now_us(), || line().replace(&*folder, ""));
     }
 
     /// Puts a violation on record.
