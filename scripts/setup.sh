@@ -11,7 +11,8 @@ say() { printf 'setup: %s\n' "$*"; }
 packages=(libopencv-dev clang libclang-dev cmake pkg-config g++ libssl-dev libsasl2-dev
   libcurl4-openssl-dev libzstd-dev zlib1g-dev protobuf-compiler curl)
 case $purpose in
-  test) packages+=(python3-venv kcat postgresql-client prometheus chromium) ;;
+  test) packages+=(python3-venv kcat postgresql-client prometheus chromium
+    python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good) ;;
   bench) packages+=(kcat python3-venv postgresql) ;;
   package) packages+=(patchelf binutils debootstrap) ;;
   run | lint) ;;
@@ -60,14 +61,6 @@ if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
   fi
 fi
 
-if [ "$purpose" = lint ]; then
-  tools=$cache/tools
-  if ! [ -x "$tools/bin/cargo-deny" ]; then
-    say "installing cargo-deny (a few minutes, once)"
-    CARGO_TARGET_DIR=$cache/tools-target RUSTFLAGS='' cargo install --quiet --locked --root "$tools" cargo-deny --version ^0.18
-    rm -rf "$cache/tools-target"
-  fi
-fi
 if [ "$purpose" = lint ]; then
   tools=$cache/tools
   if ! [ -x "$tools/bin/cargo-deny" ]; then

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
-use opencv::core::{Mat, Size};
+use opencv::core::{Mat, Size, Vector};
 use opencv::prelude::*;
 use opencv::{imgcodecs, imgproc, videoio};
 use portgate_core::time::Instant;
@@ -38,6 +38,9 @@ pub enum CameraError {
     /// A picture cannot be read.
     #[error("{0}")]
     Read(String),
+    /// The stream goes on with one and the same picture.
+    #[error("the picture has stood still for {0:?}: the camera hangs")]
+    Frozen(Duration),
     /// OpenCV failed.
     #[error("OpenCV: {0}")]
     OpenCv(#[from] opencv::Error),
@@ -87,6 +90,8 @@ pub struct CameraConfig {
     pub motion: MotionConfig,
     /// First and longest wait before a failed source is opened again, milliseconds.
     pub backoff_ms: (u64, u64),
+    /// A stream that gives the very same picture for so long hangs, milliseconds.
+    pub frozen_after_ms: u64,
 }
 
 impl CameraConfig {
@@ -100,6 +105,7 @@ impl CameraConfig {
             repeat: false,
             motion: MotionConfig::default(),
             backoff_ms: (500, 30_000),
+            frozen_after_ms: 10_000,
         }
     }
 }
@@ -115,6 +121,10 @@ pub fn opener_for(source: &str) -> Box<dyn Opener> {
         Box::new(VideoOpener { source: source.to_owned(), stream: false })
     }
 }
+
+/// How long a stream may take to answer, and to give its next picture, milliseconds: a dead camera
+/// is noticed within this time.
+const STREAM_TIMEOUT_MS: i32 = 5_000;
 
 /// A video file or stream.
 struct VideoOpener {
@@ -140,7 +150,12 @@ impl Opener for VideoOpener {
         if !self.stream && !Path::new(&self.source).is_file() {
             return Err(fail("there is no such file"));
         }
-        let capture = videoio::VideoCapture::from_file(&self.source, videoio::CAP_ANY)?;
+        let capture = if self.stream {
+            let timeouts = [videoio::CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS, videoio::CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS];
+            videoio::VideoCapture::from_file_with_params(&self.source, videoio::CAP_FFMPEG, &Vector::from_slice(&timeouts))?
+        } else {
+            videoio::VideoCapture::from_file(&self.source, videoio::CAP_ANY)?
+        };
         if !capture.is_opened()? {
             return Err(fail(if self.stream { "no stream answers" } else { "it is no video that can be read" }));
         }
@@ -302,6 +317,15 @@ impl MotionGate {
     }
 }
 
+/// What tells a picture from the next: a hash over points spread over it. A camera's noise changes
+/// some of them in every picture, even of a lane at rest.
+fn fingerprint(image: &Mat) -> Option<u64> {
+    let bytes = image.data_bytes().ok()?;
+    // A step that shares no factor with a row's length, so that the points lie in all columns.
+    let points = bytes.iter().step_by(61);
+    Some(points.fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)))
+}
+
 /// A frame on its way to the log.
 struct Outgoing {
     captured_at: Instant,
@@ -392,7 +416,7 @@ impl Reader {
             let played = opener.open().and_then(|mut source| {
                 metrics::gauge!(telemetry::CAMERA_UP, "lane" => lane.clone()).set(1.0);
                 ever = true;
-                let shots = self.play(&mut *source)?;
+                let shots = self.play(&mut *source, opener.finite())?;
                 if shots > 0 {
                     wait_ms = self.config.backoff_ms.0;
                 }
@@ -418,7 +442,9 @@ impl Reader {
     }
 
     /// Plays the source to its end; how many pictures it gave.
-    fn play(&self, source: &mut dyn Source) -> Result<u64, CameraError> {
+    fn play(&self, source: &mut dyn Source, finite: bool) -> Result<u64, CameraError> {
+        let frozen_after = Duration::from_millis(self.config.frozen_after_ms);
+        let mut changed = (None, Clock::now());
         let mut gate = MotionGate::new(self.config.motion.clone());
         let begun = Clock::now();
         let every = Duration::from_secs_f64(1.0 / self.config.rate_fps_max.max(0.01));
@@ -429,6 +455,12 @@ impl Reader {
         while !self.stopped() {
             let Some(shot) = source.next()? else { break };
             shots += 1;
+            let now = fingerprint(&shot.image);
+            if changed.0 != now {
+                changed = (now, Clock::now());
+            } else if !finite && changed.1.elapsed() >= frozen_after {
+                return Err(CameraError::Frozen(frozen_after));
+            }
             let at = if shot.show_for.is_some() { source_time } else { begun.elapsed() };
             if at >= next_look {
                 next_look = at + every;
