@@ -41,6 +41,7 @@ fn walls() -> BTreeMap<&'static str, (Vec<&'static str>, Vec<&'static str>)> {
         ("lpr", (vec!["core", "log"], vec!["opencv", "tract-onnx", "tokio"])),
         ("analytics", (vec!["core", "log"], vec!["arrow", "parquet", "datafusion", "datafusion-postgres", "tokio"])),
         ("dashboards", (vec!["core", "log", "analytics"], vec!["tokio"])),
+        ("tests/simulation", (vec!["core", "store", "engine", "log"], vec!["tokio"])),
     ])
 }
 
