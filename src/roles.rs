@@ -327,11 +327,8 @@ fn serve_config(config: &Config, demo: bool) -> Result<ServeConfig> {
 
 /// `shared`: other nodes may have had the site meanwhile.
 async fn open_store(path: &Path, site: &str, log: &dyn Log, shared: bool) -> Result<Arc<Store>> {
-    let store = if shared {
-        portgate_engine::open_store(path, site, log).await?
-    } else {
-        tokio::task::block_in_place(|| Store::open(path, site))?
-    };
+    let store =
+        if shared { portgate_engine::open_store(path, site, log).await? } else { tokio::task::block_in_place(|| Store::open(path, site))? };
     Ok(Arc::new(store))
 }
 

@@ -145,8 +145,7 @@ fn card_lane(world: &World, lane: &str) {
     let mut known = BTreeSet::new();
     for i in 0.. {
         let plate = format!("苏G9{:04}", i % 2000);
-        let reads =
-            [json!({"plate_read": {"text": plate, "confidence": 0.98}}), json!({"card": format!("KC{:04}", i % 2000)})];
+        let reads = [json!({"plate_read": {"text": plate, "confidence": 0.98}}), json!({"card": format!("KC{:04}", i % 2000)})];
         for read in reads {
             if !world.read(lane, read) {
                 return;
@@ -164,9 +163,7 @@ fn card_lane(world: &World, lane: &str) {
 
 fn registry(gate: &Gate) {
     let mut lines = vec![json!({"kind": "checkpoint", "id": "KILL-1", "value": {"site": "LYG-1", "profile": "LYG"}})];
-    let lane = |id: &str, direction: &str, class: &str| {
-        json!({"kind": "lane", "id": id, "value": {"checkpoint": "KILL-1", "direction": direction, "lane_class": class}})
-    };
+    let lane = |id: &str, direction: &str, class: &str| json!({"kind": "lane", "id": id, "value": {"checkpoint": "KILL-1", "direction": direction, "lane_class": class}});
     lines.extend(ENTRIES.map(|l| lane(l, "ENTRY", "PASSENGER")));
     lines.push(lane(EXIT, "EXIT", "PASSENGER"));
     lines.extend(CARDS.map(|l| lane(l, "ENTRY", "FREIGHT")));
