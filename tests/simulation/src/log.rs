@@ -155,7 +155,7 @@ impl Way {
 fn reissued(record: &mut Record) {
     if record.key_str().is_some_and(|k| k.starts_with("card/")) {
         if let Ok(mut value) = record.json::<Value>() {
-            if let Some(fields) = value.as_object_mut().filter(|f| !f.contains_key("issue_id")) {
+            if let Some(fields) = value.as_object_mut() {
                 fields.insert("issue_id".into(), format!("I-{}", record.offset).into());
                 record.value = Some(value.to_string().into());
             }
