@@ -129,7 +129,10 @@ impl fmt::Debug for Date {
 
 /// The number that some digits write; none where one of them is no digit.
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |n: i64, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+    digits.iter().try_fold(0, |n: i64, d| {
+        let digit = char::from(*d).to_digit(10)?;
+        n.checked_mul(10)?.checked_add(i64::from(digit))
+    })
 }
 
 /// `YYYY-MM-DD`; none: another writing, or no day.
@@ -146,16 +149,18 @@ fn plain_instant(text: &str) -> Option<Instant> {
     let &[b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.'] = clock else { return None };
     let (hour, minute, second) = (number(&[h1, h2])?, number(&[m1, m2])?, number(&[s1, s2])?);
     let micros = match fraction.len() {
-        3 => number(fraction)? * 1000,
+        3 => number(fraction)?.checked_mul(1000)?,
         6 => number(fraction)?,
         _ => return None,
     };
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let days = i64::from(plain_day(day)?.num_days_from_ce()) - DAYS_BEFORE_1970;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - i64::from(SHANGHAI_OFFSET_S);
-    Some(Instant(seconds * 1_000_000 + micros))
+    let days = i64::from(plain_day(day)?.num_days_from_ce()).checked_sub(DAYS_BEFORE_1970)?;
+    let hours = days.checked_mul(24)?.checked_add(hour)?;
+    let minutes = hours.checked_mul(60)?.checked_add(minute)?;
+    let seconds = minutes.checked_mul(60)?.checked_add(second)?.checked_sub(i64::from(SHANGHAI_OFFSET_S))?;
+    Some(Instant(seconds.checked_mul(1_000_000)?.checked_add(micros)?))
 }
 
 /// Reads a text of its own from a deserializer, without a copy.

@@ -214,13 +214,12 @@ impl World<'_> {
         let booked = booked.ok_or("the QR code names no appointment of this plate")?;
         need(booked["kind"] == "HEAVY", "commodity vehicles are manual")?;
         need(booked["state"] != "COMPLETED" && booked["state"] != "CANCELLED", "appointment used or cancelled")?;
-        if booked["transit"] != true {
-            need(booked["declaration_imported"] == true, "declaration not imported")?;
-            let declared = booked["declared_plate"].as_str();
-            need(booked["plate_corrected"] == true || declared.is_none_or(|p| p == self.plate), "declared for another plate")?;
-            let count = booked["declared_count"].as_u64();
-            need(booked["count_corrected"] == true || count.is_none_or(|n| booked["vehicle_count"] == n), "count")?;
-        }
+        // Section 4: "declaration (not for transit), plate, count": what a form declares is compared in any case.
+        need(booked["transit"] == true || booked["declaration_imported"] == true, "declaration not imported")?;
+        let declared = booked["declared_plate"].as_str();
+        need(booked["plate_corrected"] == true || declared.is_none_or(|p| p == self.plate), "declared for another plate")?;
+        let count = booked["declared_count"].as_u64();
+        need(booked["count_corrected"] == true || count.is_none_or(|n| booked["vehicle_count"] == n), "count")?;
         if booked["cargo_type"] == "CBEC_LIST" {
             need(booked["release_list"].as_str().is_some_and(|l| !l.trim().is_empty()), "no release list")?;
         }
