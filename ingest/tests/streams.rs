@@ -69,7 +69,9 @@ fn mjpeg(plan: &'static [Then]) -> (String, Arc<AtomicUsize>) {
 
 fn serve(mut stream: TcpStream, then: Then) -> Option<()> {
     let mut request = [0; 2048];
-    stream.read(&mut request).ok()?;
+    if stream.read(&mut request).ok()? == 0 {
+        return None;
+    }
     stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n").ok()?;
     for n in 0..100_000_u32 {
         let still = n >= 10 && matches!(then, Then::Freezes);

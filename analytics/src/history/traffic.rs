@@ -132,7 +132,7 @@ impl Port {
                 }
             } else {
                 let class = if k % 4 < 2 || k >= 4 { Class::Freight } else { Class::Passenger };
-                (format!("JCZ-{}", gate + 1), if k % 2 == 0 { "ENTRY" } else { "EXIT" }, class)
+                (format!("JCZ-{}", gate + 1), if k.is_multiple_of(2) { "ENTRY" } else { "EXIT" }, class)
             };
             let id = format!("{checkpoint}.L{}", k + 1);
             lanes.push(Lane { id, checkpoint, direction, class, gate, free_at: 0, ahead: VecDeque::new() });

@@ -350,7 +350,7 @@ fn array<'a>(column: &Column, cells: impl Iterator<Item = &'a Cell>, rows: usize
         }
         Kind::Bool => build!(BooleanBuilder::with_capacity(rows), Cell::Bool(v) => *v),
         Kind::Int => build!(Int64Builder::with_capacity(rows), Cell::Int(v) => *v),
-        Kind::Date => return Err(format!("column {}: days come from reference files only", column.name)),
+        Kind::Date => Err(format!("column {}: days come from reference files only", column.name)),
         Kind::Float => build!(Float64Builder::with_capacity(rows), Cell::Float(v) => *v),
         Kind::Time => {
             build!(

@@ -106,8 +106,7 @@ WHERE travel_s < km / 120.0 * 3600",
     &violation!(
         "v_clone_plate_suspected",
         "V_CLONE_PLATE_SUSPECTED: signs of a clone plate (套牌): the colour differs or the plate is inside already, 'double entry' without an exit between, 'impossible travel' (LYG-6.1b2, 6.1b3).",
-        concat!(
-            "
+        "
 SELECT d.site, d.arrived_at AS occurred_at, d.plate, d.enterprise, d.category, d.checkpoint, d.lane, d.approach_id,
        CAST(NULL AS VARCHAR) AS passage_id, CAST(NULL AS VARCHAR) AS subject,
        CASE WHEN array_has(d.reasons, 'PLATE_ALREADY_INSIDE') THEN 'PLATE_ALREADY_INSIDE' ELSE 'PLATE_COLOUR_MISMATCH' END AS signal
@@ -122,7 +121,6 @@ WHERE p.direction = 'ENTRY' AND p.before = 'ENTRY'
 UNION ALL
 SELECT t.site, t.arrived_at, t.plate, v.enterprise, t.category, t.to_checkpoint, t.lane, t.approach_id, t.passage_id, NULL, 'impossible travel'
 FROM impossible_travel t LEFT JOIN vehicles v ON v.site = t.site AND v.plate = t.plate"
-        )
     ),
     &violation!(
         "v_banned_attempt",

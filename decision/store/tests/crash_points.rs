@@ -27,15 +27,15 @@ const TICKS_MAX: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// The step is taken, its batch is not committed.
-    BeforeCommit,
+    Uncommitted,
     /// Committed, and nobody told.
-    BeforeTelling,
+    Untold,
     /// Told, and the store does not know it.
-    BeforeKnowing,
+    Unknown,
 }
 
 /// Each run is ended at each of its points at every commit.
-const RUNS: [&[End]; 2] = [&[End::BeforeCommit, End::BeforeTelling], &[End::BeforeKnowing]];
+const RUNS: [&[End]; 2] = [&[End::Uncommitted, End::Untold], &[End::Unknown]];
 
 /// A gate on a store, and the world that hears of it.
 struct Gate {
@@ -102,16 +102,16 @@ impl Gate {
         if let Some(next) = next {
             batch.set_offset(TOPIC, 0, next);
         }
-        if end == Some(End::BeforeCommit) {
+        if end == Some(End::Uncommitted) {
             drop(batch);
             return self.end();
         }
         store.commit(batch, false).expect("committed");
-        if end == Some(End::BeforeTelling) {
+        if end == Some(End::Untold) {
             return self.end();
         }
         self.tell();
-        if end == Some(End::BeforeKnowing) {
+        if end == Some(End::Unknown) {
             return self.end();
         }
         self.mark();

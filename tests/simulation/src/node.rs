@@ -203,7 +203,7 @@ impl Node {
             let mut rng = self.rng.lock();
             let calm = world.calm.load(Ordering::SeqCst);
             let (fail, off) = if calm { (0, None) } else { (world.disk_fails, rng.chance(world.power_fails).then(|| rng.between(1, 60))) };
-            Disk::new(&self.dir, &process, Rng::new(rng.next(), "disk"), fail, off)
+            Disk::new(&self.dir, &process, Rng::new(rng.bits(), "disk"), fail, off)
         };
         store.set_probe(disk.clone());
         let options = EngineOptions { batch_max: world.batch_max, ..EngineOptions::default() };

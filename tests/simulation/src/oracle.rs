@@ -263,10 +263,8 @@ impl Oracle {
                     }
                 }
             }
-            JournalEvent::Ended { approach_id, ending, .. } => {
-                if *ending != Ending::Passed {
-                    self.alive.remove(approach_id);
-                }
+            JournalEvent::Ended { approach_id, ending, .. } if *ending != Ending::Passed => {
+                self.alive.remove(approach_id);
             }
             _ => {}
         }
