@@ -14,6 +14,11 @@ use anyhow::Result;
 use clap::Parser;
 use cli::{Cli, Command};
 
+/// A gate runs for years under many small allocations of several threads, RocksDB's and OpenCV's among
+/// them; glibc's heap gives back late and its arenas made one decision in a hundred wait for milliseconds.
+#[global_allocator]
+static HEAP: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A check found something.
 pub const FOUND: u8 = 1;
 /// Bad usage or input.

@@ -33,6 +33,11 @@ use portgate_log::kafka::{KafkaConfig, KafkaLog};
 
 use report::Report;
 
+/// A gate runs for years under many small allocations of several threads, RocksDB's and OpenCV's among
+/// them; glibc's heap gives back late and its arenas made one decision in a hundred wait for milliseconds.
+#[global_allocator]
+static HEAP: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What can be measured alone.
 const PARTS: [&str; 5] = ["frames", "line", "disk", "analytics", "registry"];
 

@@ -34,22 +34,41 @@ pub struct Control {
     arm: Arm,
     /// Came while the barrier was busy with the vehicle before.
     waiting: Option<Command>,
+    /// The last time the arm came down: for which approach it had been up, and from when until when.
+    last: Option<Cycle>,
     open_ms_max: i64,
+}
+
+/// One raising of the arm, over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cycle {
+    approach_id: String,
+    since: Instant,
+    down: Instant,
+    /// Its vehicle went through; otherwise nobody came.
+    passed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Arm {
     Down,
-    Rising { command_id: String, since: Instant, passed: bool },
-    Up { command_id: String, since: Instant, until: Instant },
-    Falling { command_id: String },
+    Rising { command: Told, since: Instant, passed: bool },
+    Up { command: Told, since: Instant, until: Instant },
+    Falling { command: Told, since: Instant, passed: bool },
     Broken,
+}
+
+/// What the arm obeys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    command_id: String,
+    approach_id: String,
 }
 
 impl Control {
     /// A barrier that is down. It closes by itself after `open_ms_max` milliseconds.
     pub fn new(open_ms_max: i64) -> Self {
-        Self { fence: 0, known: VecDeque::new(), arm: Arm::Down, waiting: None, open_ms_max }
+        Self { fence: 0, known: VecDeque::new(), arm: Arm::Down, waiting: None, last: None, open_ms_max }
     }
 
     /// A command that was taken off the log before a start: it is not executed again.
@@ -85,10 +104,41 @@ impl Control {
                     return vec![report(BarrierState::Rejected, command.command_id)];
                 }
                 self.fence = command.fence;
+                if self.is_through(&command.approach_id) {
+                    return vec![report(BarrierState::Rejected, command.command_id)];
+                }
+                if let Some(acts) = self.adopt(&command, now) {
+                    return acts;
+                }
                 let overtaken = self.waiting.replace(command).map(|c| report(BarrierState::Rejected, c.command_id));
                 overtaken.into_iter().chain(self.next(now)).collect()
             }
         }
+    }
+
+    /// Whether the vehicle of this approach has gone through: what is commanded for it comes too late.
+    fn is_through(&self, approach_id: &str) -> bool {
+        let falling = matches!(&self.arm, Arm::Falling { command, passed: true, .. } if command.approach_id == approach_id);
+        falling || self.last.as_ref().is_some_and(|l| l.passed && l.approach_id == approach_id)
+    }
+
+    /// A newer command for the vehicle the arm is up for already (a person released what the gate
+    /// took for expired) is obeyed by the same opening: one vehicle, one raising.
+    fn adopt(&mut self, newer: &Command, now: Instant) -> Option<Vec<Act>> {
+        let up = matches!(self.arm, Arm::Up { .. });
+        let (Arm::Rising { command, .. } | Arm::Up { command, .. }) = &mut self.arm else { return None };
+        if command.approach_id != newer.approach_id {
+            return None;
+        }
+        if now >= newer.expires_at {
+            return Some(vec![report(BarrierState::Expired, newer.command_id.clone())]);
+        }
+        command.command_id.clone_from(&newer.command_id);
+        if let Arm::Up { until, .. } = &mut self.arm {
+            *until = now.plus_millis(self.open_ms_max);
+        }
+        let states = [Some(BarrierState::Opening), up.then_some(BarrierState::Open)];
+        Some(states.into_iter().flatten().map(|s| report(s, newer.command_id.clone())).collect())
     }
 
     /// A vehicle went through behind the barrier, seen at `at`.
@@ -98,33 +148,47 @@ impl Control {
                 *passed = true;
                 Vec::new()
             }
-            Arm::Up { since, .. } if at >= *since => self.fall(),
-            Arm::Down | Arm::Rising { .. } | Arm::Up { .. } | Arm::Falling { .. } | Arm::Broken => Vec::new(),
+            Arm::Up { since, .. } if at >= *since => self.fall(true),
+            // Heard late: the arm fell by time, and what waits for that same vehicle waits in vain.
+            Arm::Falling { since, passed, command } if at >= *since => {
+                *passed = true;
+                let approach_id = command.approach_id.clone();
+                let vain = self.waiting.take_if(|w| w.approach_id == approach_id);
+                vain.map(|c| report(BarrierState::Rejected, c.command_id)).into_iter().collect()
+            }
+            Arm::Down => {
+                if let Some(last) = self.last.as_mut().filter(|l| (l.since..=l.down).contains(&at)) {
+                    last.passed = true;
+                }
+                Vec::new()
+            }
+            Arm::Rising { .. } | Arm::Up { .. } | Arm::Falling { .. } | Arm::Broken => Vec::new(),
         }
     }
 
     /// The arm is up.
     pub fn raised(&mut self, now: Instant) -> Vec<Act> {
-        let Arm::Rising { command_id, since, passed } = self.arm.clone() else { return Vec::new() };
-        self.arm = Arm::Up { command_id: command_id.clone(), since, until: now.plus_millis(self.open_ms_max) };
-        let mut acts = vec![report(BarrierState::Open, command_id)];
+        let Arm::Rising { command, since, passed } = self.arm.clone() else { return Vec::new() };
+        let mut acts = vec![report(BarrierState::Open, command.command_id.clone())];
+        self.arm = Arm::Up { command, since, until: now.plus_millis(self.open_ms_max) };
         if passed {
-            acts.extend(self.fall());
+            acts.extend(self.fall(true));
         }
         acts
     }
 
     /// The arm is down.
     pub fn lowered(&mut self, now: Instant) -> Vec<Act> {
-        let Arm::Falling { command_id } = self.arm.clone() else { return Vec::new() };
+        let Arm::Falling { command, since, passed } = self.arm.clone() else { return Vec::new() };
         self.arm = Arm::Down;
-        std::iter::once(report(BarrierState::Closed, command_id)).chain(self.next(now)).collect()
+        self.last = Some(Cycle { approach_id: command.approach_id, since, down: now, passed });
+        std::iter::once(report(BarrierState::Closed, command.command_id)).chain(self.next(now)).collect()
     }
 
     /// The machine is out of order; nothing is commanded any more until a person sees to it.
     pub fn broken(&mut self) -> Vec<Act> {
         let command_id = match std::mem::replace(&mut self.arm, Arm::Broken) {
-            Arm::Rising { command_id, .. } | Arm::Up { command_id, .. } | Arm::Falling { command_id } => command_id,
+            Arm::Rising { command, .. } | Arm::Up { command, .. } | Arm::Falling { command, .. } => command.command_id,
             Arm::Down | Arm::Broken => return Vec::new(),
         };
         let waiting = self.waiting.take().map(|c| report(BarrierState::Fault, c.command_id));
@@ -134,7 +198,7 @@ impl Control {
     /// Time has gone on to [`Control::deadline`].
     pub fn due(&mut self, now: Instant) -> Vec<Act> {
         match &self.arm {
-            Arm::Up { until, .. } if *until <= now => self.fall(),
+            Arm::Up { until, .. } if *until <= now => self.fall(false),
             Arm::Down | Arm::Rising { .. } | Arm::Up { .. } | Arm::Falling { .. } | Arm::Broken => Vec::new(),
         }
     }
@@ -159,14 +223,15 @@ impl Control {
         if now >= command.expires_at {
             return vec![report(BarrierState::Expired, command.command_id)];
         }
-        self.arm = Arm::Rising { command_id: command.command_id.clone(), since: now, passed: false };
+        let told = Told { command_id: command.command_id.clone(), approach_id: command.approach_id };
+        self.arm = Arm::Rising { command: told, since: now, passed: false };
         vec![report(BarrierState::Opening, command.command_id), Act::Raise]
     }
 
-    fn fall(&mut self) -> Vec<Act> {
-        let Arm::Up { command_id, .. } = &self.arm else { return Vec::new() };
-        let command_id = command_id.clone();
-        self.arm = Arm::Falling { command_id: command_id.clone() };
+    fn fall(&mut self, passed: bool) -> Vec<Act> {
+        let Arm::Up { command, since, .. } = self.arm.clone() else { return Vec::new() };
+        let command_id = command.command_id.clone();
+        self.arm = Arm::Falling { command, since, passed };
         vec![report(BarrierState::Closing, command_id), Act::Lower]
     }
 
@@ -274,6 +339,54 @@ mod tests {
         // A vehicle of before the opening is not taken for this one's.
         barrier.raised(at(1_600));
         assert!(barrier.passed(at(1_000)).is_empty());
+    }
+
+    #[test]
+    fn a_second_command_for_the_vehicle_the_arm_is_up_for_does_not_raise_again() {
+        let of = |approach: &str, c: Command| Command { approach_id: approach.into(), ..c };
+        let mut barrier = Control::new(15_000);
+        barrier.command(of("ap", open("v1", 1)), at(0));
+        let acts = barrier.command(of("ap", open("v3", 2)), at(10));
+        assert_eq!((states(&acts), acts.contains(&Act::Raise)), (vec![BarrierState::Opening], false));
+        barrier.raised(at(300));
+        let acts = barrier.command(of("ap", open("v4", 3)), at(400));
+        assert_eq!(states(&acts), [BarrierState::Opening, BarrierState::Open]);
+        barrier.passed(at(1_000));
+        assert_eq!(states(&barrier.command(of("ap", open("v5", 4)), at(1_100))), [BarrierState::Rejected]);
+        assert_eq!(states(&barrier.lowered(at(1_300))), [BarrierState::Closed]);
+        assert_eq!(states(&barrier.command(of("ap", open("v6", 5)), at(1_400))), [BarrierState::Rejected], "it is through");
+        assert!(barrier.command(of("next", open("w", 6)), at(1_500)).contains(&Act::Raise));
+    }
+
+    #[test]
+    fn a_passage_heard_late_ends_what_waits_for_that_vehicle() {
+        let of = |c: Command| Command { approach_id: "ap".into(), ..c };
+        let mut barrier = Control::new(5_000);
+        barrier.command(of(open("v1", 1)), at(0));
+        barrier.raised(at(300));
+        barrier.due(at(5_300));
+        assert!(barrier.command(of(open("v2", 2)), at(5_400)).is_empty(), "nobody came: it would be raised again");
+        assert_eq!(states(&barrier.passed(at(4_000))), [BarrierState::Rejected]);
+        assert!(!barrier.lowered(at(5_600)).contains(&Act::Raise));
+        // Heard when the arm is down already.
+        let mut barrier = Control::new(5_000);
+        barrier.command(of(open("v1", 1)), at(0));
+        barrier.raised(at(300));
+        barrier.due(at(5_300));
+        barrier.lowered(at(5_600));
+        barrier.passed(at(4_000));
+        assert!(!barrier.command(of(open("v2", 2)), at(5_700)).contains(&Act::Raise));
+    }
+
+    #[test]
+    fn nobody_came_and_a_person_releases_again() {
+        let of = |c: Command| Command { approach_id: "ap".into(), ..c };
+        let mut barrier = Control::new(5_000);
+        barrier.command(of(open("v1", 1)), at(0));
+        barrier.raised(at(300));
+        barrier.due(at(5_300));
+        barrier.lowered(at(5_600));
+        assert!(barrier.command(of(open("v2", 2)), at(9_000)).contains(&Act::Raise));
     }
 
     #[test]
