@@ -130,6 +130,14 @@ impl UseIntent {
         }
     }
 
+    /// Whether an earlier passage has brought the credential to this very state: an exit that nothing
+    /// stops (CH-09) by a visit that is closed already closes nothing a second time.
+    pub fn is_done(&self, book: &UseBook) -> bool {
+        let repeats = matches!(self.effect, Effect::TripTimeRecorded | Effect::SealVerified | Effect::EscortRecordDue);
+        let same = |u: &UseState| u.state == self.state && u.issue == self.issue;
+        !repeats && self.presence().is_none() && book.used.get(&self.key()).is_some_and(same)
+    }
+
     /// Writes the use into the plate's book.
     pub fn apply(&self, book: &mut UseBook, passage_id: &str, at: Instant) {
         match self.presence() {

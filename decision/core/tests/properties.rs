@@ -64,7 +64,7 @@ fn decided_over(scenario: &Scenario, facts: &dyn FactSource) -> Outcome {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(worlds::cases(4000))]
 
     #[test]
     fn no_open_without_every_applicable_check_passed(world in worlds()) {

@@ -16,6 +16,10 @@ use crate::time::Instant;
 /// Reads remembered by id per approach; a flood beyond it is still joined, only not listed.
 const READ_IDS_MAX: usize = 256;
 
+/// Evidence that the gate had taken in longer ago than this is of a vehicle that need not stand there
+/// any more, milliseconds; longer than a command lives.
+const LATE_MS: i64 = 10_000;
+
 /// Where an approach stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +90,10 @@ pub struct Approach {
     /// Gate time at which a manager's lane override was taken in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overridden_at: Option<Instant>,
+    /// Some of its evidence came from a lane that had been cut off: for such a vehicle nothing opens by
+    /// itself, and what was used meanwhile is not known, so that nothing is refused either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off: bool,
 }
 
 impl Approach {
@@ -116,6 +124,7 @@ impl Approach {
             authorisation: None,
             deadline: now,
             overridden_at: None,
+            cut_off: false,
         }
     }
 
@@ -134,6 +143,7 @@ impl Approach {
     /// arrival gives the same approach. `event_at` is the read's event time under the skew rule.
     pub fn join(&mut self, read: &ReadMessage, event_at: Instant, now: Instant) {
         self.last_read_at = now;
+        self.cut_off |= is_evidence(read) && read.received_at.is_some_and(|at| now.millis_since(at) > LATE_MS);
         self.evidence_at = read.received_at.unwrap_or(now).min(now);
         self.arrived_at = self.arrived_at.min(event_at);
         self.inputs.observed_at = Some(self.arrived_at);

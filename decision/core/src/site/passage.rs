@@ -87,6 +87,9 @@ impl Run<'_> {
             if by == AuthorisedBy::None && intent.presence().is_none() {
                 continue;
             }
+            if intent.is_done(&crate::facts::FactSource::use_book(self, &intent.plate)?) {
+                continue;
+            }
             self.edit_book(&intent.plate, |book| intent.apply(book, passage_id, at))?;
             effects.push(intent.effect.as_str().to_owned());
             self.emit(JournalEvent::Used {

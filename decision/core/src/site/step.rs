@@ -317,7 +317,7 @@ impl Run<'_> {
         if place.standing.missing {
             return Some(SysReason::PolicyMissing);
         }
-        let away = self.world.degraded().into_keys();
+        let away = self.world.degraded().into_keys().chain(approach.cut_off.then_some(SysReason::CutOff));
         // Nothing is missing where no picture is needed.
         let concerned = away.filter(|c| *c != SysReason::EvidenceAway || approach.inputs.frame_id.is_some());
         concerned.min_by_key(|c| (!c.doubts_facts(), *c))

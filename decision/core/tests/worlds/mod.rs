@@ -4,7 +4,20 @@ use std::path::Path;
 
 use portgate_core::scenario::{parse_file, Scenario};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::{json, Value};
+
+/// So many cases, the same ones each time: a suite that fails by chance teaches to run it again. With
+/// `PORTGATE_PROPERTY_CASES` so many others (`make soak`).
+pub fn cases(usual: u32) -> ProptestConfig {
+    let more = std::env::var("PORTGATE_PROPERTY_CASES").ok().and_then(|n| n.parse().ok());
+    ProptestConfig {
+        cases: more.unwrap_or(usual),
+        failure_persistence: None,
+        rng_seed: if more.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_260_310) },
+        ..ProptestConfig::default()
+    }
+}
 
 /// The regulation scenarios as JSON.
 pub fn bases() -> Vec<Value> {
