@@ -11,6 +11,9 @@
 # KAFKA_PORT       the client port on 127.0.0.1 (19092); the next one is the controller's
 # KAFKA_DATA       where its data and log go (a folder in the temporary folder, by port)
 # KAFKA_HEAP       the Java heap (512m)
+# KAFKA_SECURE     set: a second listener on the port after the controller's, over TLS (SASL_SSL; PLAIN
+#                  and SCRAM-SHA-512), with a throw-away CA in its data's folder tls/ and the account
+#                  portgate, whose password this is
 # PORTGATE_CACHE   the cache (~/.cache/portgate)
 set -euo pipefail
 
@@ -19,6 +22,8 @@ LOG4J_VERSION=2.24.3
 
 PORT=${KAFKA_PORT:-19092}
 CONTROLLER_PORT=$((PORT + 1))
+SECURE_PORT=$((PORT + 2))
+SECURE=${KAFKA_SECURE:-}
 CACHE=${PORTGATE_CACHE:-$HOME/.cache/portgate}
 JARS=$CACHE/kafka-$KAFKA_VERSION
 STATE=${KAFKA_DATA:-${TMPDIR:-/tmp}/portgate-kafka-$PORT}
@@ -88,14 +93,35 @@ pid() {
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# A throw-away CA and the broker's certificate, once.
+certify() {
+  local tls=$STATE/tls
+  [[ ! -f $tls/server.pem ]] || return 0
+  need openssl "OpenSSL"
+  mkdir -p "$tls"
+  (
+    cd "$tls"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=portgate-throw-away-ca -keyout ca.key -out ca.pem
+    openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout server.key -out server.csr
+    openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out server.crt \
+      -extfile <(echo 'subjectAltName=IP:127.0.0.1,DNS:localhost')
+    cat server.key server.crt >server.pem
+  ) >"$STATE/tls.log" 2>&1 || { tail -n 20 "$STATE/tls.log" >&2; fail "the certificates could not be made"; }
+}
+
 configure() {
+  local secure_listener=""
   mkdir -p "$STATE"
+  if [[ -n $SECURE ]]; then
+    certify
+    secure_listener=",SASL_SSL://127.0.0.1:$SECURE_PORT"
+  fi
   cat >"$STATE/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$CONTROLLER_PORT
-listeners=PLAINTEXT://127.0.0.1:$PORT,CONTROLLER://127.0.0.1:$CONTROLLER_PORT
-advertised.listeners=PLAINTEXT://127.0.0.1:$PORT
+listeners=PLAINTEXT://127.0.0.1:$PORT,CONTROLLER://127.0.0.1:$CONTROLLER_PORT$secure_listener
+advertised.listeners=PLAINTEXT://127.0.0.1:$PORT$secure_listener
 controller.listener.names=CONTROLLER
 log.dirs=$STATE/data
 # A misspelt topic is an error.
@@ -120,6 +146,16 @@ num.network.threads=2
 num.io.threads=2
 num.recovery.threads.per.data.dir=1
 PROPERTIES
+  if [[ -n $SECURE ]]; then
+    cat >>"$STATE/server.properties" <<PROPERTIES
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_portgate="$SECURE";
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location=$STATE/tls/server.pem
+PROPERTIES
+  fi
   cat >"$STATE/log4j2.properties" <<PROPERTIES
 rootLogger.level=INFO
 rootLogger.appenderRef.out.ref=out
@@ -139,13 +175,15 @@ start() {
     return
   fi
   bootstrap
-  if listens "$PORT" || listens "$CONTROLLER_PORT"; then
-    fail "port $PORT or $CONTROLLER_PORT is in use by another program; set KAFKA_PORT"
+  if listens "$PORT" || listens "$CONTROLLER_PORT" || { [[ -n $SECURE ]] && listens "$SECURE_PORT"; }; then
+    fail "one of the ports $PORT to $SECURE_PORT is in use by another program; set KAFKA_PORT"
   fi
   configure
   if [[ ! -f $STATE/data/meta.properties ]]; then
     say "formatting its storage in $STATE/data"
-    run_java -Xmx128m kafka.tools.StorageTool format -t "$CLUSTER_ID" \
+    local accounts=()
+    [[ -z $SECURE ]] || accounts=(--add-scram "SCRAM-SHA-512=[name=\"portgate\",password=\"$SECURE\"]")
+    run_java -Xmx128m kafka.tools.StorageTool format -t "$CLUSTER_ID" "${accounts[@]}" \
       -c "$STATE/server.properties" >"$STATE/format.log" 2>&1 ||
       { tail -n 20 "$STATE/format.log" >&2; fail "the storage could not be formatted"; }
   fi
@@ -200,5 +238,5 @@ case ${1:-} in
       exit 1
     fi
     ;;
-  *) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

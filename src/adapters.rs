@@ -15,7 +15,7 @@ use portgate_dashboards::evidence::EvidenceStore;
 use portgate_dashboards::registry::{split_key, RegistryItem, RegistryReader};
 use portgate_dashboards::{ReadyCheck, SqlRunner, SqlTable};
 use portgate_engine::{parse_lines, to_records, EngineHandle, ImportError};
-use portgate_ingest::LaneDirectory;
+use portgate_ingest::{LaneDirectory, Spool, SpoolStanding};
 use portgate_log::embedded::EmbeddedLog;
 use portgate_log::{topics, Log, LogError};
 use portgate_store::Store;
@@ -26,6 +26,8 @@ use crate::control::{Handler, Request};
 
 /// How long an import waits until the engine has applied it.
 const APPLY_WAIT: Duration = Duration::from_secs(120);
+/// How often the spool is looked at.
+const SPOOL_LOOKS: Duration = Duration::from_millis(500);
 /// Records appended at once.
 const IMPORT_BATCH: usize = 1000;
 /// Records listed at once.
@@ -87,6 +89,27 @@ impl SqlRunner for Sql {
 /// Readiness of the engine.
 pub fn engine_ready(handle: EngineHandle) -> ReadyCheck {
     Arc::new(move || handle.ready())
+}
+
+/// Readiness of the edge: nothing waits in its spool, as it was at the last look.
+pub fn spool_ready(spool: Arc<Spool>) -> ReadyCheck {
+    let seen = Arc::new(std::sync::Mutex::new(None));
+    let looks = Arc::clone(&seen);
+    tokio::spawn(async move {
+        loop {
+            let standing = spool.standing().await;
+            if let Ok(mut seen) = looks.lock() {
+                *seen = Some(standing);
+            }
+            tokio::time::sleep(SPOOL_LOOKS).await;
+        }
+    });
+    Arc::new(move || match seen.lock().ok().and_then(|s| *s) {
+        Some(SpoolStanding { waiting, kept, forwarded, records_max }) if waiting > 0 => {
+            Err(format!("{waiting} of at most {records_max} reads wait for the log ({kept} kept, {forwarded} forwarded since the start)"))
+        }
+        _ => Ok(()),
+    })
 }
 
 /// Keeps the directory of lanes in step with `portgate.registry`.
@@ -153,6 +176,10 @@ impl Handler for ControlHandler {
                     Some(entry) => Ok(format!("{}\n", serde_json::to_string_pretty(&entry.value)?).into_bytes()),
                     None => bail!("there is no {kind} {id:?}"),
                 }
+            }
+            Request::Conflicts => {
+                let store = self.store()?;
+                tokio::task::spawn_blocking(move || crate::commands::stores::conflicts_of(&store)).await?
             }
             Request::Backup { to } => {
                 let (store, log, target) = (self.store()?, self.embedded.clone(), to.clone());

@@ -146,6 +146,11 @@ pub enum Command {
         /// Folder of the gate's state
         dir: PathBuf,
     },
+    /// List what did not fit when a lane that had been cut off was heard again
+    Conflicts {
+        /// Folder of the gate's state
+        dir: PathBuf,
+    },
     /// Make a consistent copy of the stores, also while the gate runs
     Backup {
         /// Folder of the gate's state

@@ -49,6 +49,8 @@ pub enum Request {
         /// Id.
         id: String,
     },
+    /// What did not fit when a lane that had been cut off was heard again.
+    Conflicts,
     /// A consistent copy.
     Backup {
         /// Where to.

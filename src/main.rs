@@ -97,6 +97,7 @@ fn run(command: Command) -> Result<u8> {
             commands::simulate::run(commands::simulate::Options { lanes: lanes.unwrap_or(4), rate, seconds, seed, kafka, url, data })
         }
         Command::Check { dir } => commands::stores::check(&dir),
+        Command::Conflicts { dir } => commands::stores::conflicts(&dir),
         Command::Backup { dir, to } => commands::stores::backup(&dir, &to),
         Command::Restore { from, dir } => commands::stores::restore(&from, &dir),
         Command::Config { print: _, config } => {

@@ -19,7 +19,8 @@ use portgate_engine::barrier::{self, BarrierOptions, SimulatedBarrier};
 use portgate_engine::{Engine, EngineError, EngineOptions, RecentFrames, SystemClock, ANSWERS};
 use portgate_ingest::camera::{opener_for, run_camera, CameraConfig};
 use portgate_ingest::sim::{run_simulation, LogPort, SimConfig};
-use portgate_ingest::{EdgeLimits, EdgeState, LaneDirectory};
+use portgate_ingest::spool::RECORDS_MAX;
+use portgate_ingest::{EdgeLimits, EdgeState, LaneDirectory, Spool};
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::kafka::{KafkaConfig, KafkaLog};
 use portgate_log::{topics, Log, LogError, TopicSpec};
@@ -176,7 +177,15 @@ async fn run(start: Start) -> Result<u8> {
         let (accounts, one_time) = Accounts::open(dir, demo)?;
         let accounts = Arc::new(accounts);
         let limits = EdgeLimits { frame_bytes_max: config.http.frame_bytes_max, ..EdgeLimits::default() };
-        let edge = portgate_ingest::router(EdgeState::new(log.clone(), lanes.clone(), limits));
+        let edge = if embedded.is_some() {
+            EdgeState::new(log.clone(), lanes.clone(), limits)
+        } else {
+            let spool = Spool::open(dir.join("spool"), RECORDS_MAX).await?;
+            deciding.spawn(spool.clone().forward(log.clone(), stopped(stops.deciding.subscribe())));
+            ready.insert("spool".into(), adapters::spool_ready(spool.clone()));
+            EdgeState::spooled(log.clone(), lanes.clone(), limits, spool)
+        };
+        let edge = portgate_ingest::router(edge);
         let parts = Parts {
             log: log.clone(),
             accounts: accounts.clone(),

@@ -1,6 +1,9 @@
 //! `kill -9` at random instants under load, again and again, and an auditor afterwards: what was
 //! acknowledged, decided, commanded, passed and used up is compared with what the drivers sent.
 //!
+//! Also a node that is stopped (SIGSTOP) for longer than its session and comes back as if nothing had
+//! been, under the same load and the same auditor.
+//!
 //! A few kills run with every test; `PORTGATE_KILLS=200` (and `PORTGATE_KAFKA=host:port` for the same
 //! over Kafka) makes it a campaign.
 
@@ -17,8 +20,10 @@ use portgate_core::read::Action;
 use portgate_store::Store;
 use serde_json::{json, Value};
 
-use crate::support::{eventually, kafka, run, text, Gate};
+use crate::support::{eventually, kafka, run, text, Broker, Gate};
 
+/// The demonstration's site.
+const SITE: &str = "LYG-1";
 /// Entry lanes that open by themselves, the exit lane, and two lanes where one card is shown at both.
 const ENTRIES: [&str; 3] = ["KILL-1.L1", "KILL-1.L2", "KILL-1.L3"];
 const EXIT: &str = "KILL-1.L4";
@@ -43,6 +48,20 @@ struct World {
 }
 
 impl World {
+    fn at(gate: &Gate) -> Self {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20))).build().into();
+        Self {
+            http: RwLock::new(Some(gate.http.clone())),
+            device: gate.secret("device").to_owned(),
+            supervisor: gate.secret("supervisor").to_owned(),
+            over: AtomicBool::new(false),
+            sent: AtomicUsize::new(0),
+            acknowledged: Mutex::default(),
+            released: Mutex::default(),
+            agent,
+        }
+    }
+
     /// One call to the gate as it is now; none: it is away or died over it.
     fn call(&self, method: &str, path: &str, token: &str, body: &Value) -> Option<(u16, Value)> {
         let base = self.http.read().unwrap().clone()?;
@@ -162,7 +181,7 @@ fn card_lane(world: &World, lane: &str) {
 }
 
 fn registry(gate: &Gate) {
-    let mut lines = vec![json!({"kind": "checkpoint", "id": "KILL-1", "value": {"site": "LYG-1", "profile": "LYG"}})];
+    let mut lines = vec![json!({"kind": "checkpoint", "id": "KILL-1", "value": {"site": SITE, "profile": "LYG"}})];
     let lane = |id: &str, direction: &str, class: &str| json!({"kind": "lane", "id": id, "value": {"checkpoint": "KILL-1", "direction": direction, "lane_class": class}});
     lines.extend(ENTRIES.map(|l| lane(l, "ENTRY", "PASSENGER")));
     lines.push(lane(EXIT, "EXIT", "PASSENGER"));
@@ -189,23 +208,8 @@ fn registry(gate: &Gate) {
     });
 }
 
-fn campaign(kills: usize, more: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().join("gate");
-    let args: Vec<&str> = ["--demo"].into_iter().chain(more.iter().copied()).collect();
-    let mut gate = Gate::up(&dir, &args);
-    registry(&gate);
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20))).build().into();
-    let world = Arc::new(World {
-        http: RwLock::new(Some(gate.http.clone())),
-        device: gate.secret("device").to_owned(),
-        supervisor: gate.secret("supervisor").to_owned(),
-        over: AtomicBool::new(false),
-        sent: AtomicUsize::new(0),
-        acknowledged: Mutex::default(),
-        released: Mutex::default(),
-        agent,
-    });
+/// Starts the load.
+fn drive(world: &Arc<World>) -> Vec<std::thread::JoinHandle<()>> {
     let mut drivers = Vec::new();
     for (n, lane) in ENTRIES.into_iter().enumerate() {
         let world = world.clone();
@@ -217,6 +221,17 @@ fn campaign(kills: usize, more: &[&str]) {
     }
     let exit = world.clone();
     drivers.push(std::thread::spawn(move || exit_lane(&exit)));
+    drivers
+}
+
+fn campaign(kills: usize, more: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("gate");
+    let args: Vec<&str> = ["--demo"].into_iter().chain(more.iter().copied()).collect();
+    let mut gate = Gate::up(&dir, &args);
+    registry(&gate);
+    let world = Arc::new(World::at(&gate));
+    let drivers = drive(&world);
 
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -242,18 +257,19 @@ fn campaign(kills: usize, more: &[&str]) {
     // What was acknowledged is taken in before the end.
     std::thread::sleep(Duration::from_secs(1));
     let _ = gate.stop();
-    audit(&dir, &world, kills, began.elapsed(), slowest);
+    println!("kills {kills} · {:.0} s · slowest start {:.1} s", began.elapsed().as_secs_f64(), slowest.as_secs_f64());
+    audit(&dir, &world);
 }
 
 /// Compares what went in with what the stores hold, and prints the table.
-fn audit(dir: &Path, world: &World, kills: usize, took: Duration, slowest: Duration) {
+fn audit(dir: &Path, world: &World) {
     let at = dir.to_str().unwrap();
     let out = run(&["check", at]);
     assert!(out.status.success(), "{}", text(&out));
     let out = run(&["replay", at]);
     assert!(out.status.success() && text(&out).contains(" 0 differ"), "{}", text(&out));
 
-    let store = Store::open(&dir.join("store"), "LYG-1").unwrap();
+    let store = Store::open(&dir.join("store"), SITE).unwrap();
     let journal = store.journal_after(0, usize::MAX).unwrap();
     assert!(journal.iter().map(|(e, _)| e.seq).eq(1..=journal.len() as u64), "a gap or a repeat in the journal");
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
@@ -305,7 +321,6 @@ fn audit(dir: &Path, world: &World, kills: usize, took: Duration, slowest: Durat
     let double_raises: Vec<_> = raised.iter().filter(|(_, n)| **n > 1).collect();
     let double_uses: Vec<_> = used.iter().filter(|(_, n)| **n > 1).collect();
     let unheard: Vec<_> = world.released.lock().unwrap().iter().filter(|id| !released.contains(*id)).cloned().collect();
-    println!("kills {kills} · {:.0} s · slowest start {:.1} s", took.as_secs_f64(), slowest.as_secs_f64());
     println!("{:<44}{:>9}", "reads acknowledged", acknowledged.len());
     println!("{:<44}{:>9}", "… of them lost", lost.len());
     println!("{:<44}{:>9}", "… taken in twice", twice.len());
@@ -341,4 +356,48 @@ fn killed_under_load_nothing_is_lost_and_nothing_opens_twice() {
 fn killed_under_load_over_kafka() {
     let brokers = kafka().expect("PORTGATE_KAFKA names a broker");
     campaign(kills(), &["--kafka", &brokers]);
+}
+
+/// Longer than a session.
+const STOPPED: Duration = Duration::from_secs(13);
+
+#[test]
+fn an_owner_stopped_for_longer_than_its_session_comes_back_to_nothing() {
+    if kafka().is_none() {
+        return println!("skipped: PORTGATE_KAFKA not set");
+    }
+    let broker = Broker::start(19592);
+    let address = broker.address();
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let args = ["--demo", "--kafka", &address, "--without", "recognise"];
+    let first = Gate::up(&a, &args);
+    registry(&first);
+    let second = Gate::up(&b, &args);
+    let owns = |gate: &Gate| gate.metric("portgate_decision_owner") == Some(1.0);
+    eventually("the first owns the site", || owns(&first).then_some(()));
+    assert!(!owns(&second), "one owner");
+    // The devices report to the node that stays awake.
+    let world = Arc::new(World::at(&second));
+    let drivers = drive(&world);
+    std::thread::sleep(Duration::from_secs(4));
+    first.signal("STOP");
+    let began = Instant::now();
+    eventually("the second takes the site over", || owns(&second).then_some(()));
+    println!("owner stopped: taken over after {:.1} s", began.elapsed().as_secs_f64());
+    std::thread::sleep(STOPPED.saturating_sub(began.elapsed()));
+    first.signal("CONT");
+    eventually("the former owner stands by", || (!owns(&first)).then_some(()));
+    eventually("and is well", || (first.call("GET", "/readyz", "", None).0 == 200).then_some(()));
+    assert!(owns(&second), "who took the site over keeps it");
+    std::thread::sleep(Duration::from_secs(2));
+    world.over.store(true, Ordering::Relaxed);
+    for driver in drivers {
+        driver.join().expect("a driver ends in order");
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let log = first.stop().join("\n");
+    assert!(log.contains("standing by") || log.contains("fenced"), "the former owner says what became of it:\n{log}");
+    let _ = second.stop();
+    audit(&b, &world);
 }

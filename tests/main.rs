@@ -1,5 +1,6 @@
 //! One integration-test binary: the house rules, the command line, and the gate end to end.
 
+mod away;
 mod commands;
 mod gate;
 mod kills;

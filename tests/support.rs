@@ -164,6 +164,27 @@ impl Gate {
         panic!("Ctrl-C did not end it:\n{}", self.log().join("\n"));
     }
 
+    /// Sends it a signal, like `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|s| s.success()), "SIG{name} cannot be sent");
+    }
+
+    /// A line of `/proc/PID/status`, like `VmHWM`, in KiB.
+    pub fn memory_kib(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let found = status.lines().find_map(|l| l.strip_prefix(line)?.trim_start_matches(':').split_whitespace().next()?.parse().ok());
+        found.unwrap_or(0)
+    }
+
+    /// The sum of a metric's series now; none: there is none of that name.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.call("GET", "/metrics", "guard", None).1;
+        let of = |l: &&str| l.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let values: Vec<f64> = text.as_str()?.lines().filter(of).filter_map(|l| l.rsplit(' ').next()?.parse().ok()).collect();
+        (!values.is_empty()).then(|| values.iter().sum())
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         let _ = self.child.kill();
@@ -175,5 +196,60 @@ impl Drop for Gate {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A Kafka broker of a test's own, which may be killed; `scripts/kafka.sh`.
+pub struct Broker(u16);
+
+impl Broker {
+    /// Starts one on a port that no other test uses.
+    pub fn start(port: u16) -> Self {
+        let broker = Self(port);
+        broker.run("stop");
+        broker.run("start");
+        broker
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.0)
+    }
+
+    /// `kafka.sh` with a command.
+    pub fn run(&self, command: &str) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
+        let out = Command::new(script).arg(command).env("KAFKA_PORT", self.0.to_string()).env_remove("KAFKA_DATA").output();
+        let out = out.expect("the script runs");
+        assert!(out.status.success(), "kafka.sh {command}: {}", text(&out));
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
+        let _ = Command::new(script).arg("stop").env("KAFKA_PORT", self.0.to_string()).env_remove("KAFKA_DATA").output();
+    }
+}
+
+/// A small file system of a test's own.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts it at a folder; none, with a word: this account may not.
+    pub fn mount(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).output();
+        if !mounted.is_ok_and(|out| out.status.success()) {
+            println!("skipped: no right to mount a small file system");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

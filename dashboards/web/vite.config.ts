@@ -1,4 +1,5 @@
 import vue from '@vitejs/plugin-vue'
+import fs from 'node:fs'
 import { defineConfig } from 'vite'
 
 // `npm run dev` works against a running gate: PORTGATE_URL, or its default address.

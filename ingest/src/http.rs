@@ -21,7 +21,7 @@ use futures::StreamExt;
 use portgate_core::people::{Principal, Role};
 use portgate_core::read::ReadMessage;
 use portgate_core::time::Instant;
-use portgate_log::{topics, Log, NewRecord};
+use portgate_log::{topics, Log, LogError, NewRecord};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -31,6 +31,7 @@ use crate::clock;
 use crate::lanes::{LaneDirectory, LaneInfo};
 use crate::problem::Problem;
 use crate::sniff::{sniff, DecodeError, ImageFormat};
+use crate::spool::Spool;
 use crate::telemetry;
 use crate::transcode::{self, TranscodeError};
 use crate::validate::{check_read, parse, Invalid};
@@ -81,12 +82,23 @@ struct Inner {
     frames: Semaphore,
     reads: Semaphore,
     transcodes: Semaphore,
+    spool: Option<Arc<Spool>>,
 }
 
 impl EdgeState {
-    /// The edge over a log and the lanes that exist.
+    /// The edge over a log and the lanes that exist. While the log is away nothing is taken in.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, lanes: LaneDirectory, limits: EdgeLimits) -> Self {
+        Self::with(log, lanes, limits, None)
+    }
+
+    /// The edge over a log elsewhere: while that is away, reads are taken into the spool.
+    #[must_use]
+    pub fn spooled(log: Arc<dyn Log>, lanes: LaneDirectory, limits: EdgeLimits, spool: Arc<Spool>) -> Self {
+        Self::with(log, lanes, limits, Some(spool))
+    }
+
+    fn with(log: Arc<dyn Log>, lanes: LaneDirectory, limits: EdgeLimits, spool: Option<Arc<Spool>>) -> Self {
         let inner = Inner {
             frames: Semaphore::new(limits.frames_in_flight_max),
             reads: Semaphore::new(limits.reads_in_flight_max),
@@ -94,6 +106,7 @@ impl EdgeState {
             log,
             lanes,
             limits,
+            spool,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -174,6 +187,11 @@ async fn accept_frame(
     let (principal, _) = admit(edge, lane, principal)?;
     let Query(query) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-QUERY-INVALID", e.body_text()))?;
     let _slot = slot(&edge.frames)?;
+    if let Some(spool) = &edge.spool {
+        if spool.standing().await.waiting > 0 {
+            return Err(LogError::Unavailable("reads wait in the spool".into()).into());
+        }
+    }
     let picture = receive(body, headers, edge.limits.picture_bytes_max, edge.limits.body_ms_max).await?;
     let info = sniff(&picture).map_err(picture_problem)?;
     let jpeg = match info.format {
@@ -211,7 +229,11 @@ async fn accept_read(
     let event_id = read.event_id.get_or_insert_with(|| Uuid::now_v7().to_string()).clone();
     read.received_at = Some(clock::now());
     read.reported_by = Some(principal);
-    edge.log.append(NewRecord::json(topics::READS, info.site, &read)?).await?;
+    let record = NewRecord::json(topics::READS, info.site, &read)?;
+    match &edge.spool {
+        None => drop(edge.log.append(record).await?),
+        Some(spool) => spool.take(&*edge.log, record).await?,
+    }
     tracing::debug!(lane, event_id, "read taken in");
     Ok(event_id)
 }

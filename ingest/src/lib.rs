@@ -1,6 +1,7 @@
 //! The edge in: what reaches the gate from outside.
 //!
 //! * [`http`]: cameras push frames, devices and people report reads.
+//! * [`spool`]: where reads wait while the log is away.
 //! * [`camera`]: the `camera` role, which plays files and streams and sends only frames in which
 //!   something happens.
 //! * [`validate`]: what a message on a topic must look like, and [`validate::Rejected`] for what
@@ -22,6 +23,7 @@ pub mod sim;
 #[path = "../../lpr/src/sniff.rs"]
 #[allow(dead_code)] // each of the two crates uses its part
 mod sniff;
+pub mod spool;
 pub mod telemetry;
 mod transcode;
 pub mod validate;
@@ -29,4 +31,5 @@ pub mod validate;
 pub use http::{router, EdgeLimits, EdgeState};
 pub use lanes::{LaneClass, LaneDirectory, LaneInfo};
 pub use problem::Problem;
+pub use spool::{Spool, SpoolStanding};
 pub use transcode::TranscodeError;

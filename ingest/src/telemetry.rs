@@ -4,6 +4,10 @@
 pub const HTTP_FRAMES: &str = "portgate_ingest_http_frames_total";
 /// Counter: reads posted over HTTP; label `outcome` (accepted, or the problem's code).
 pub const HTTP_READS: &str = "portgate_ingest_http_reads_total";
+/// Gauge: reads kept on this node's disk that wait for the log.
+pub const SPOOL_WAITING: &str = "portgate_ingest_spool_waiting_reads";
+/// Counter: reads that went through the spool; label `outcome` (kept, forwarded, full).
+pub const SPOOL_READS: &str = "portgate_ingest_spool_reads_total";
 /// Histogram, seconds: from the request's head to its answer; label `call` (frames, reads).
 pub const HTTP_SECONDS: &str = "portgate_ingest_http_request_seconds";
 /// Histogram, bytes: accepted frames.

@@ -1,9 +1,13 @@
-//! `portgate check`, `backup`, `restore` and `replay`
+//! `portgate check`, `backup`, `restore`, `replay` and `conflicts`
 
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
+use portgate_core::journal::{AuthorisedBy, JournalEvent};
 use portgate_core::policy::Policy;
+use portgate_core::reason::SysReason;
 use portgate_core::site::{Difference, Replay};
 use portgate_store::Store;
 
@@ -15,6 +19,8 @@ const STORE: &str = "store";
 const PARTS: [&str; 2] = ["log", STORE];
 /// Journal entries read at once.
 const PAGE: usize = 1000;
+/// Conflicts shown; older ones are only counted.
+const CONFLICTS_MAX: usize = 10_000;
 
 fn store_of(dir: &Path) -> Result<std::path::PathBuf> {
     let path = dir.join(STORE);
@@ -151,4 +157,65 @@ fn offer(dir: &Path, policy: &Path, differences: &[Difference]) -> Result<()> {
         .with_context(|| format!("{} cannot be written", path.display()))?;
     println!("the differences can be asked about in SQL: replay_differences");
     Ok(())
+}
+
+/// Lists what did not fit when a lane that had been cut off was heard again.
+pub fn conflicts(dir: &Path) -> Result<u8> {
+    if control::call(dir, &Request::Conflicts, &mut std::io::stdout().lock())?.is_some() {
+        return Ok(0);
+    }
+    let path = store_of(dir)?;
+    let site = portgate_store::check(&path)?.site;
+    std::io::stdout().write_all(&conflicts_of(&Store::open(&path, &site)?)?)?;
+    Ok(0)
+}
+
+/// The conflicts in a store's journal, a line each, then their counts: reads that were dropped and why,
+/// decisions made from reads of a lane that had been cut off (nothing was opened on them), and vehicles
+/// that went through on such a decision without anybody's word.
+pub fn conflicts_of(store: &Store) -> Result<Vec<u8>> {
+    let mut lines = VecDeque::new();
+    let (mut repeats, mut dropped, mut passed, mut after) = (0_u64, 0_u64, 0_u64, 0);
+    let mut late = BTreeSet::new();
+    loop {
+        let entries = store.journal_after(after, PAGE)?;
+        let Some((last, _)) = entries.last() else { break };
+        after = last.seq;
+        for (entry, _) in &entries {
+            let line = match &entry.event {
+                JournalEvent::Dropped { reason, .. } if reason.starts_with("repeat") => {
+                    repeats += 1;
+                    continue;
+                }
+                JournalEvent::Dropped { event_id, reason } => {
+                    dropped += 1;
+                    format!("dropped  read {event_id}: {reason}")
+                }
+                JournalEvent::Decision { decision } => {
+                    let cut_off = decision.reasons.iter().any(|r| r.code == SysReason::CutOff.reason().code());
+                    if !cut_off || !late.insert(decision.id.clone()) {
+                        continue;
+                    }
+                    format!("late     {} at {}: heard of after {} s", decision.id, decision.lane, decision.latency_us.max(0) / 1_000_000)
+                }
+                JournalEvent::Passage { passage } => {
+                    let of_late = passage.decision_id.as_ref().is_some_and(|id| late.contains(id));
+                    if !of_late || passage.authorised_by != AuthorisedBy::None {
+                        continue;
+                    }
+                    passed += 1;
+                    format!("passed   {} at {} without a word on record", passage.passage_id, passage.lane)
+                }
+                _ => continue,
+            };
+            if lines.len() == CONFLICTS_MAX {
+                lines.pop_front();
+            }
+            lines.push_back(format!("{} {:>9}  {line}\n", entry.at, entry.seq));
+        }
+    }
+    let mut out: Vec<u8> = lines.into_iter().collect::<String>().into_bytes();
+    let late = late.len();
+    writeln!(out, "{late} decided late, {passed} of them passed without a word, {dropped} reads dropped, {repeats} repeats")?;
+    Ok(out)
 }

@@ -1,6 +1,6 @@
 // Calls to the gate; shapes come from the description the gate itself publishes.
 
-import type { Account, Alert, Ask, AuditEntry, Case, Congestion, Decision, DecisionDetail, Facts, Fault, FoundDecision, HandoverDay, Lane, Question, RegistryItem, Row, Sample, Search, Signature, SqlTable, Violation, WatchEntry, Watched } from './types'
+import type { Account, AccountEntry, Alert, Ask, AuditEntry, Case, Congestion, Decision, DecisionDetail, Facts, Fault, FoundDecision, HandoverDay, Lane, NewAccount, Question, RegistryItem, Row, Sample, Search, Signature, SqlTable, Violation, WatchEntry, Watched } from './types'
 
 export class ApiError extends Error {
   constructor(
@@ -81,6 +81,9 @@ export const api = {
   record: (kind: string, record: string) => call<{ kind: string; id: string; value: Row }>('GET', `/v1/registry/${id(kind)}/${id(record)}`),
   putRecord: (kind: string, record: string, value: unknown) => call<{ revision: number }>('PUT', `/v1/registry/${id(kind)}/${id(record)}`, value),
   deleteRecord: (kind: string, record: string) => call<{ revision: number }>('DELETE', `/v1/registry/${id(kind)}/${id(record)}`),
+  accounts: () => call<AccountEntry[]>('GET', '/v1/accounts'),
+  putAccount: (name: string, account: NewAccount) => call<{ token?: string | null }>('PUT', `/v1/accounts/${id(name)}`, account),
+  deleteAccount: (name: string) => call<void>('DELETE', `/v1/accounts/${id(name)}`),
   importFile: (text: string, kind: string | null, check: boolean) =>
     call<{ records: number; imported: boolean; revision?: number }>('POST', `/v1/registry/import?check=${check}${kind ? `&kind=${id(kind)}` : ''}`, text, true),
 }

@@ -2,8 +2,9 @@
 
 import { computed, ref } from 'vue'
 import { account } from './live'
+import type { Role } from './types'
 
-export type PageName = 'room' | 'search' | 'violations' | 'watch' | 'congestion' | 'cards' | 'analysis' | 'registry' | 'audit'
+export type PageName = 'room' | 'search' | 'violations' | 'watch' | 'congestion' | 'cards' | 'analysis' | 'registry' | 'audit' | 'people'
 
 interface PageInfo {
   name: PageName
@@ -21,13 +22,14 @@ const pages: PageInfo[] = [
   { name: 'analysis', needs: 'sql' },
   { name: 'registry', needs: 'read_registry' },
   { name: 'audit', needs: ['audit', 'samples'] },
+  { name: 'people', needs: 'manage_accounts' },
 ]
 
-function read(): { name: PageName; args: string[]; query: URLSearchParams } {
+function read(): { name: PageName | null; args: string[]; query: URLSearchParams } {
   const [path = '', query = ''] = location.hash.replace(/^#\/?/, '').split('?')
   const [name = '', ...args] = path.split('/').map(decodeURIComponent)
   const known = pages.find((p) => p.name === name)
-  return { name: known?.name ?? 'room', args, query: new URLSearchParams(query) }
+  return { name: known?.name ?? null, args, query: new URLSearchParams(query) }
 }
 
 const place = ref(read())
@@ -39,8 +41,16 @@ export const allowed = computed(() => {
   return pages.filter((p) => !p.needs || [p.needs].flat().some((n) => may.includes(n))).map((p) => p.name)
 })
 
-/** The page shown; one that is not allowed shows the room. */
-export const page = computed(() => (allowed.value.includes(place.value.name) ? place.value : { name: 'room' as const, args: [], query: new URLSearchParams() }))
+/** Where a role's work begins; the others begin in the room. */
+const HOME: Partial<Record<Role, PageName>> = { analyst: 'analysis', registrar: 'registry', security: 'violations', administrator: 'people' }
+
+/** The page shown; without one in the address, or one that is not allowed, the role's own. */
+export const page = computed(() => {
+  const { name, args, query } = place.value
+  if (name !== null && allowed.value.includes(name)) return { name, args, query }
+  const home = account.value ? HOME[account.value.role] : undefined
+  return { name: home && allowed.value.includes(home) ? home : ('room' as const), args: [], query: new URLSearchParams() }
+})
 
 export function href(name: PageName, args: string[] = [], query: Record<string, string> = {}): string {
   const tail = new URLSearchParams(query).toString()

@@ -131,7 +131,7 @@ fn clean_partition(shared: &Shared, topic: &Arc<Topic>, partition: u32, cutoff_m
 }
 
 /// Gives the space of what was deleted back to the disk, where that is worth it.
-fn reclaim(shared: &Shared, topic: &Arc<Topic>, partition: u32, to: u64, bytes_gone: u64) -> Result<()> {
+pub(super) fn reclaim(shared: &Shared, topic: &Arc<Topic>, partition: u32, to: u64, bytes_gone: u64) -> Result<()> {
     let Some(part) = topic.part(partition) else {
         return Ok(());
     };

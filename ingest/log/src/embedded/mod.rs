@@ -109,6 +109,25 @@ impl EmbeddedLog {
         rocksdb::checkpoint::Checkpoint::new(&self.shared.db).and_then(|c| c.create_checkpoint(to)).map_err(store_error)
     }
 
+    /// Deletes what lies before the offset `to`, for who keeps a queue in a topic: the place up to which
+    /// it is trimmed is as durable as an append. `bytes_gone`: about how many bytes that is, after
+    /// which the disk gets its space back. Answers how many records went.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownTopic`], [`LogError::UnknownPartition`], [`LogError::Unavailable`].
+    pub async fn trim(&self, topic: &str, partition: u32, to: u64, bytes_gone: u64) -> Result<u64> {
+        let topic = self.shared.topic(topic)?;
+        if partition >= topic.partitions() {
+            return Err(LogError::UnknownPartition { topic: topic.name.clone(), partition });
+        }
+        let gone = self.ask(|reply| Job::Trim { topic: topic.clone(), partition, to, reply }).await?;
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || janitor::reclaim(&shared, &topic, partition, to, bytes_gone))
+            .await
+            .map_err(|_| LogError::Closed)??;
+        Ok(gone)
+    }
+
     fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
         let thread = std::thread::Builder::new()
             .name(name.to_owned())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
@@ -140,6 +141,8 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
 pub(super) struct Context {
     pub group: String,
     pub listener: Option<Arc<dyn RebalanceListener>>,
+    /// What a broker said when it turned this client away.
+    refusal: Arc<Mutex<Option<String>>>,
 }
 
 impl ClientContext for Context {
@@ -162,6 +165,10 @@ impl ClientContext for Context {
         // Being caught up is no trouble.
         if matches!(error, KafkaError::Global(Code::PartitionEOF)) {
             return;
+        }
+        let turned_away = [Code::Authentication, Code::SSL, Code::SaslAuthenticationFailed, Code::UnsupportedSASLMechanism];
+        if error.rdkafka_error_code().is_some_and(|code| turned_away.contains(&code)) {
+            *self.refusal.lock() = Some(reason.to_owned());
         }
         tracing::warn!(target: "portgate_log::kafka", %error, reason, "client error");
     }
@@ -187,6 +194,16 @@ impl ConsumerContext for Context {
 }
 
 impl Context {
+    /// A context for a member of a group.
+    pub fn member(group: String, listener: Option<Arc<dyn RebalanceListener>>) -> Self {
+        Self { group, listener, refusal: Arc::default() }
+    }
+
+    /// What a broker said when it turned this client away, since this was asked last.
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.lock().take()
+    }
+
     fn tell(&self, list: &TopicPartitionList, kind: &'static str) {
         let partitions = partitions(list);
         metrics::counter!(telemetry::REBALANCES, "group" => self.group.clone(), "kind" => kind).increment(1);

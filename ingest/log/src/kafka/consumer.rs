@@ -56,7 +56,7 @@ impl KafkaConsumer {
         };
         let mut settings = client_config(config, Role::Consumer);
         settings.set("group.id", &options.group).set("auto.offset.reset", reset);
-        let context = Context { group: options.group.clone(), listener: options.listener.clone() };
+        let context = Context::member(options.group.clone(), options.listener.clone());
         let client: StreamConsumer<Context> =
             StreamConsumer::from_config_and_context(&settings, context).map_err(|e| kafka_error(&e, &options.group))?;
         let topics: Vec<_> = options.topics.iter().map(String::as_str).collect();

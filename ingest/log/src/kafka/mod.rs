@@ -36,6 +36,9 @@ use crate::topics::TopicSpec;
 use client::{client_config, kafka_error, partition_number, Context, Role};
 pub use consumer::KafkaGroup;
 
+/// Events of a client looked at after it got no answer.
+const CLIENT_EVENTS_MAX: usize = 100;
+
 /// How to reach the cluster.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
@@ -197,10 +200,21 @@ impl Cluster {
     async fn ping(&self) -> Result<usize> {
         let brokers = self.config.brokers.clone();
         self.ask(move |meta, timeout| {
-            let answer = meta
-                .fetch_metadata(None, timeout.min(Duration::from_secs(10)))
-                .map_err(|e| LogError::Unavailable(format!("no Kafka broker answers at {brokers}: {e}")))?;
-            Ok(answer.brokers().len())
+            let answer = meta.fetch_metadata(None, timeout.min(Duration::from_secs(10)));
+            // What the client has met on its way tells a broker that is away from one that refuses.
+            for _ in 0..CLIENT_EVENTS_MAX {
+                if answer.is_ok() || meta.poll(Duration::ZERO).is_none() {
+                    break;
+                }
+            }
+            match (answer, meta.context().refusal()) {
+                (Ok(answer), _) => Ok(answer.brokers().len()),
+                (Err(_), Some(why)) => Err(LogError::Refused(format!(
+                    "the brokers at {brokers} turn this client away: {why}; see security.protocol, ssl.ca.location, \
+                     sasl.mechanism, sasl.username and sasl.password in [kafka.settings]"
+                ))),
+                (Err(e), None) => Err(LogError::Unavailable(format!("no Kafka broker answers at {brokers}: {e}"))),
+            }
         })
         .await
     }
