@@ -440,3 +440,30 @@ fn deadlines_never_spin() {
     }
     assert!(site.world.lanes[IN].current.is_none());
 }
+
+#[test]
+fn what_a_lane_that_was_cut_off_reports_late_opens_nothing_and_refuses_nobody() {
+    let mut site = Site::new();
+    let received = site.now;
+    site.after_ms(10_001);
+    site.read(CARS, |r| {
+        r.plate_read = Some(plate("苏G00001", 0.98));
+        r.received_at = Some(received);
+    });
+    let decision = site.decisions(CARS).pop().unwrap();
+    assert_eq!((decision.verdict, codes(&decision)), (Verdict::Hold, vec!["SYS_CUT_OFF"]), "a car that opens by itself else");
+    assert!(site.commands().is_empty());
+    // A person who sees it there may let it in.
+    assert_eq!(site.word(CARS, Role::Guard, Action::Release, |_| {}), AnswerOutcome::Done);
+    assert_eq!(site.commands().len(), 1);
+    // What is heard of in time opens as ever, also by the same lane.
+    site.read(CARS, |r| r.vehicle_gone = Some(true));
+    let received = site.now.plus_millis(-10_000);
+    site.read(CARS, |r| {
+        r.plate_read = Some(plate("苏G00001", 0.98));
+        r.track_id = Some("next".into());
+        r.received_at = Some(received);
+        r.observed_at = Some(received.plus_millis(10_000));
+    });
+    assert_eq!(site.decisions(CARS).pop().unwrap().verdict, Verdict::Open);
+}
