@@ -42,7 +42,7 @@ command -v npm >/dev/null || { say "Node.js with npm is not installed; install i
 # The control room's page: built once per state of its sources.
 web=dashboards/web
 if [ -f "$web/package.json" ] && [ "$purpose" != lint ]; then
-  want=$(cat "$web"/package*.json $(find "$web" -type f \( -path '*/src/*' -o -path '*/public/*' -o -name '*.html' -o -name 'vite.config.*' -o -name 'tsconfig*.json' \) -not -path '*/node_modules/*' -not -path '*/dist/*' | sort) | sha256sum | cut -c1-16)
+  want=$(cat "$web"/package*.json $(find "$web" -type f \( -path '*/src/*' -o -path '*/public/*' -o -name '*.html' -o -name 'vite.config.*' -o -name 'tsconfig*.json' \) -not -path '*/node_modules/*' -not -path '*/dist/*' | sort) ingest/schemas/registry/*.json | sha256sum | cut -c1-16)
   if [ ! -f "$web/dist/index.html" ] || [ "$(cat "$web/dist/.built" 2>/dev/null)" != "$want" ]; then
     say "building the control room's page (npm ci, vite build)"
     (cd "$web" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build) >"$cache/web.log" 2>&1 ||

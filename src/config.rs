@@ -108,13 +108,16 @@ pub struct CameraConfig {
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// Where alerts are posted, `http://…`; elsewhere than on this machine through a relay with TLS.
+    /// Where alerts are posted, `http://…` or `https://…`.
     pub url: String,
     /// File with the secret the posts are signed with.
     pub secret_file: PathBuf,
     /// Only these codes, like `WATCH_LIST`; empty: all.
     #[serde(default)]
     pub codes: Vec<String>,
+    /// PEM file of what an `https://` receiver's certificate rests on; without it the machine's own authorities.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
 }
 
 fn rate_default() -> f64 {
@@ -225,8 +228,8 @@ impl Config {
             bail!("http.tls_certificate and http.tls_key go together: give both, or neither for HTTP in clear");
         }
         for hook in &self.webhook {
-            if !hook.url.starts_with("http://") {
-                bail!("webhook.url = {:?}: it begins with http://", hook.url);
+            if !hook.url.starts_with("http://") && !hook.url.starts_with("https://") {
+                bail!("webhook.url = {:?}: it begins with http:// or https://", hook.url);
             }
         }
         for camera in &self.camera {

@@ -329,7 +329,7 @@ fn serve_config(config: &Config, demo: bool) -> Result<ServeConfig> {
     for hook in &config.webhook {
         let path = hook.secret_file.display();
         let secret = std::fs::read_to_string(&hook.secret_file).with_context(|| format!("webhook.secret_file {path} cannot be read"))?;
-        webhooks.push(WebhookConfig { url: hook.url.clone(), secret: secret.trim().to_owned(), codes: hook.codes.clone() });
+        webhooks.push(WebhookConfig::new(&hook.url, secret.trim(), hook.codes.clone(), hook.authorities.as_deref())?);
     }
     Ok(ServeConfig { listen: config.http.listen, demo, tls, webhooks, ..ServeConfig::default() })
 }

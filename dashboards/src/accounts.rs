@@ -16,6 +16,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::Argon2;
 use parking_lot::{Mutex, RwLock};
 use portgate_core::people::{Principal, Role};
+use portgate_core::violation::Body;
 use rand::rngs::OsRng;
 use rand::TryRngCore;
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,10 @@ struct Account {
     role: Role,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lanes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<Body>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    checkpoints: Vec<String>,
     secret: Stored,
     /// The password must be replaced when it is first used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -64,6 +69,58 @@ impl Account {
     fn principal(&self) -> Principal {
         Principal { name: self.name.clone(), role: self.role, lanes: self.lanes.clone() }
     }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { body: self.body, checkpoints: self.checkpoints.clone() }
+    }
+
+    /// Without bounds; the secret is to be used as it is.
+    fn plain(name: &str, role: Role, secret: Stored) -> Self {
+        let name = name.to_owned();
+        Self { name, role, lanes: Vec::new(), body: None, checkpoints: Vec::new(), secret, one_time: false, demo: false }
+    }
+}
+
+/// Where a person acts, and for whom. It bounds what is written, not what is seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The body the person belongs to and rules for; none: any that the role speaks for.
+    pub body: Option<Body>,
+    /// Only at these checkpoints; empty: every one.
+    pub checkpoints: Vec<String>,
+}
+
+impl Bounds {
+    /// Whether the person acts at the checkpoint.
+    pub fn admits(&self, checkpoint: &str) -> bool {
+        self.checkpoints.is_empty() || self.checkpoints.iter().any(|c| c == checkpoint)
+    }
+}
+
+/// An account to be made or replaced.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// Role.
+    pub role: Role,
+    /// Lanes a device may post for; empty: all.
+    #[serde(default)]
+    pub lanes: Vec<String>,
+    /// The body the person belongs to.
+    #[serde(default)]
+    pub body: Option<Body>,
+    /// Only at these checkpoints; empty: every one.
+    #[serde(default)]
+    pub checkpoints: Vec<String>,
+    /// A person's password; without it a token is made.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The password must be replaced when it is first used.
+    #[serde(default)]
+    pub one_time: bool,
+    /// Leave the secret as it is: only the rest changes.
+    #[serde(default)]
+    pub keep_secret: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,8 +158,14 @@ pub struct AccountView {
     pub role: Role,
     /// Lanes a device may post for; empty: all.
     pub lanes: Vec<String>,
+    /// The body the person belongs to.
+    pub body: Option<Body>,
+    /// Checkpoints at which the person acts; empty: every one.
+    pub checkpoints: Vec<String>,
     /// Signs in with a password (false: an API token).
     pub password: bool,
+    /// Must choose a password yet.
+    pub one_time: bool,
     /// Of the demonstration.
     pub demo: bool,
 }
@@ -165,7 +228,7 @@ impl Accounts {
                 let role = Role::ALL.into_iter().find(|r| r.as_str() == name);
                 let Some(role) = role else { continue };
                 let secret = Stored::Sha256(hex::encode(sha256(&secret)));
-                let account = Account { name: name.clone(), role, lanes: Vec::new(), secret, one_time: false, demo: true };
+                let account = Account { demo: true, ..Account::plain(&name, role, secret) };
                 inner.accounts.insert(name, account);
             }
         }
@@ -186,8 +249,7 @@ impl Accounts {
         let one_time = OneTimePassword { name: Role::Administrator.as_str().to_owned(), secret: random_secret()? };
         let secret = Stored::Argon2(hash_password(&one_time.secret)?);
         accounts.change(|all| {
-            let account =
-                Account { name: one_time.name.clone(), role: Role::Administrator, lanes: Vec::new(), secret, one_time: true, demo: false };
+            let account = Account { one_time: true, ..Account::plain(&one_time.name, Role::Administrator, secret) };
             all.insert(account.name.clone(), account);
             Ok(())
         })?;
@@ -240,6 +302,11 @@ impl Accounts {
         self.inner.read().accounts.get(name).filter(|a| !a.one_time).map(Account::principal)
     }
 
+    /// Where and for whom the account acts.
+    pub fn bounds(&self, name: &str) -> Bounds {
+        self.inner.read().accounts.get(name).map(Account::bounds).unwrap_or_default()
+    }
+
     /// All accounts, by name.
     pub fn list(&self) -> Vec<AccountView> {
         let inner = self.inner.read();
@@ -247,6 +314,9 @@ impl Accounts {
             name: a.name.clone(),
             role: a.role,
             lanes: a.lanes.clone(),
+            body: a.body,
+            checkpoints: a.checkpoints.clone(),
+            one_time: a.one_time,
             password: matches!(a.secret, Stored::Argon2(_)),
             demo: a.demo,
         };
@@ -257,27 +327,39 @@ impl Accounts {
     /// made and returned, the only time it can be seen.
     ///
     /// # Errors
-    /// The name or password is not allowed, the name is the demonstration's, the last
+    /// The name, the password or the body is not allowed, the name is the demonstration's, the last
     /// administrator would go, or the file can't be written.
-    pub fn put(&self, name: &str, role: Role, lanes: Vec<String>, password: Option<&str>) -> Result<Option<String>, AccountError> {
+    pub fn put(&self, name: &str, new: NewAccount) -> Result<Option<String>, AccountError> {
         let lawful = !name.is_empty()
             && name.chars().count() <= NAME_CHARS_MAX
             && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'));
         if !lawful {
             return Err(AccountError::Refused("an account name has 1 to 64 letters, digits, dots, dashes or underscores".into()));
         }
-        let (secret, token) = match password {
-            Some(p) => (Stored::Argon2(checked_hash(p)?), None),
-            None => {
+        if let Some(body) = new.body.filter(|b| !b.is_spoken_for_by(new.role)) {
+            return Err(AccountError::Refused(format!("the role {} does not speak for {}", new.role.as_str(), body.as_str())));
+        }
+        let (fresh, token) = match (&new.password, new.keep_secret) {
+            (Some(_), true) => return Err(AccountError::Refused("`keep_secret` goes without a password".into())),
+            (None, true) => (None, None),
+            (Some(password), false) => (Some(Stored::Argon2(checked_hash(password)?)), None),
+            (None, false) => {
                 let token = random_secret()?;
-                (Stored::Sha256(hex::encode(sha256(&token))), Some(token))
+                (Some(Stored::Sha256(hex::encode(sha256(&token)))), Some(token))
             }
         };
         self.change(|all| {
-            if all.get(name).is_some_and(|a| a.demo) {
+            let known = all.get(name);
+            if known.is_some_and(|a| a.demo) {
                 return Err(AccountError::Refused(format!("{name:?} belongs to the demonstration")));
             }
-            let account = Account { name: name.to_owned(), role, lanes, secret, one_time: false, demo: false };
+            let (secret, one_time) = match (fresh, known) {
+                (Some(secret), _) => (secret, new.one_time && new.password.is_some()),
+                (None, Some(known)) => (known.secret.clone(), known.one_time),
+                (None, None) => return Err(AccountError::Unknown(name.to_owned())),
+            };
+            let NewAccount { role, lanes, body, checkpoints, .. } = new;
+            let account = Account { name: name.to_owned(), role, lanes, body, checkpoints, secret, one_time, demo: false };
             all.insert(name.to_owned(), account);
             keeps_administrator(all)
         })?;
@@ -537,13 +619,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (accounts, one_time) = Accounts::open(dir.path(), false).unwrap();
         let admin = one_time.unwrap().name;
-        let token = accounts.put("cam-1", Role::Device, vec!["JCZ-1.L1".into()], None).unwrap().unwrap();
+        let new = |role, password: Option<&str>| NewAccount {
+            role,
+            lanes: Vec::new(),
+            body: None,
+            checkpoints: Vec::new(),
+            password: password.map(str::to_owned),
+            one_time: false,
+            keep_secret: false,
+        };
+        let camera = NewAccount { lanes: vec!["JCZ-1.L1".into()], ..new(Role::Device, None) };
+        let token = accounts.put("cam-1", camera).unwrap().unwrap();
         let who = accounts.authenticate(None, &token).unwrap();
         assert!(who.may_post_for("JCZ-1.L1") && !who.may_post_for("JCZ-1.L2"));
-        assert!(accounts.put("wang", Role::Guard, vec![], Some("short")).is_err());
-        assert!(accounts.put("bad name", Role::Guard, vec![], None).is_err());
-        assert!(accounts.put("wang", Role::Guard, vec![], Some("long enough password")).unwrap().is_none());
+        assert!(accounts.put("wang", new(Role::Guard, Some("short"))).is_err());
+        assert!(accounts.put("bad name", new(Role::Guard, None)).is_err());
+        assert!(accounts.put("wang", new(Role::Guard, Some("long enough password"))).unwrap().is_none());
         assert!(accounts.authenticate(Some("wang"), "long enough password").is_some());
+        // Another role and bounds, the same password; a body only where the role speaks for it.
+        let moved = NewAccount { keep_secret: true, checkpoints: vec!["JCZ-2".into()], ..new(Role::Security, None) };
+        assert!(accounts.put("nobody", moved.clone()).is_err());
+        assert!(accounts.put("wang", NewAccount { body: Some(Body::Customs), ..moved.clone() }).is_err());
+        assert!(accounts.put("wang", NewAccount { body: Some(Body::PortPolice), ..moved }).unwrap().is_none());
+        let (again, _) = Accounts::open(dir.path(), false).unwrap();
+        assert_eq!(again.authenticate(Some("wang"), "long enough password").unwrap().role, Role::Security);
+        let bounds = again.bounds("wang");
+        assert!(bounds.body == Some(Body::PortPolice) && bounds.admits("JCZ-2") && !bounds.admits("JCZ-1"));
+        assert!(again.bounds("cam-1").admits("JCZ-1"), "without bounds everywhere");
+        let one_time = NewAccount { one_time: true, ..new(Role::Guard, Some("for the first time")) };
+        accounts.put("zhao", one_time).unwrap();
+        assert_eq!(accounts.sign_in(HERE, "zhao", "for the first time", None), Err(SignInError::NewPasswordNeeded));
         accounts.remove("cam-1").unwrap();
         assert!(accounts.authenticate(None, &token).is_none());
         assert!(matches!(accounts.remove(&admin), Err(AccountError::Refused(_))));

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use portgate_core::people::{Principal, Role};
 use portgate_core::registry::Kind;
 
+use crate::accounts::Bounds;
 use crate::error::ApiError;
 use crate::sessions;
 use crate::state::AppState;
@@ -247,8 +248,42 @@ fn admit(state: &AppState, request: &mut Request, method: &Method, route: &str) 
         None if route == "unknown" => {}
         None => return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")),
     }
+    let bounds = state.accounts.bounds(&principal.name);
+    // What a person types in for a lane counts as a word there; a device's lanes the ingest checks.
+    if route == "/v1/lanes/{lane}/reads" && !bounds.checkpoints.is_empty() {
+        let lane = request.uri().path().split('/').nth(3).and_then(decoded).unwrap_or_default();
+        within(&bounds, &state.board.checkpoint_of(&lane).unwrap_or_default())?;
+    }
+    request.extensions_mut().insert(bounds);
     request.extensions_mut().insert(principal);
     Ok(())
+}
+
+/// Whether the caller acts at the checkpoint.
+///
+/// # Errors
+/// 403, saying where the account may act.
+pub(crate) fn within(bounds: &Bounds, checkpoint: &str) -> Result<(), ApiError> {
+    if bounds.admits(checkpoint) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(format!("your account acts at {} only", bounds.checkpoints.join(", "))))
+}
+
+/// A part of an address without its percent signs; none: it is no UTF-8.
+fn decoded(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(b) = rest.next() {
+        if b == b'%' {
+            let (high, low) = (rest.next()?, rest.next()?);
+            let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+            bytes.push(digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?);
+        } else {
+            bytes.push(b);
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 enum Caller<'a> {

@@ -508,6 +508,11 @@ impl Board {
         ids.iter().filter_map(|id| self.lane(id)).collect()
     }
 
+    /// The checkpoint a lane belongs to, where it is known.
+    pub fn checkpoint_of(&self, lane: &str) -> Option<String> {
+        self.lanes.get(lane)?.view.checkpoint.clone()
+    }
+
     /// Whether the lane is known.
     pub fn knows_lane(&self, lane: &str) -> bool {
         self.lanes.contains_key(lane)

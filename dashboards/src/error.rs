@@ -33,6 +33,22 @@ pub enum ServeError {
         /// What is wrong.
         why: String,
     },
+    /// A webhook can't be set up.
+    #[error("webhook.url = {url:?}: {why}")]
+    Webhook {
+        /// Where it was to post.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The authorities that certificates of others rest on can't be read.
+    #[error("{path}: {why}; install ca-certificates, or give the receiver's authority as PEM in `webhook.authorities`")]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The connection loop broke down.
     #[error("the HTTP server stopped: {0}")]
     Http(std::io::Error),

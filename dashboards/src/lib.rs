@@ -19,6 +19,7 @@ mod hub;
 pub mod import;
 mod limits;
 mod lockout;
+mod post;
 pub mod registry;
 pub mod room;
 pub mod sessions;

@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use portgate_core::decision::AnswerOutcome;
 use portgate_core::people::{Principal, Role};
 use portgate_core::time::{Date, Instant};
+use portgate_core::violation::Body;
 use portgate_log::TopicSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -219,6 +220,19 @@ pub enum RoomEvent {
         /// The entry.
         entry: Option<WatchEntry>,
     },
+    /// An account was written, or removed (no role).
+    Account {
+        /// Its name.
+        account: String,
+        /// Its role.
+        role: Option<Role>,
+        /// The body the person belongs to.
+        body: Option<Body>,
+        /// Lanes of a device, checkpoints of a person; empty: all.
+        places: Vec<String>,
+        /// Whether its secret is another one now.
+        secret: bool,
+    },
     /// A day's hand-over of single cards was signed by one side.
     HandedOver {
         /// Accounting day.
@@ -391,7 +405,7 @@ impl State {
                     done(Some(ask.clone()))
                 }
             },
-            RoomEvent::Searched { .. } => done(None),
+            RoomEvent::Searched { .. } | RoomEvent::Account { .. } => done(None),
             RoomEvent::Question { name, sql: Some(sql), chart } => {
                 if self.questions.len() >= QUESTIONS_MAX && !self.questions.contains_key(name) {
                     return conflict("there are too many saved questions; remove one first");

@@ -4,16 +4,19 @@
 //!
 //! `X-Portgate-Signature: sha256=HEX` is HMAC-SHA256 over `TIMESTAMP.BODY` with the shared secret,
 //! `X-Portgate-Timestamp` the seconds since 1970, `X-Portgate-Alert` the id by which a receiver
-//! drops repeats. Addresses are `http://`: a receiver elsewhere stands behind a relay on this
-//! machine that speaks TLS.
+//! drops repeats. Over `https://` nothing is sent to a receiver whose certificate does not hold.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::ServeError;
+use crate::post::{post, trusting, Target};
 use crate::state::now;
 use crate::telemetry;
 
@@ -27,12 +30,28 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// One receiver.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
-    /// Where to post.
-    pub url: String,
-    /// What the posts are signed with.
-    pub secret: String,
-    /// Only these codes; empty: all.
-    pub codes: Vec<String>,
+    target: Target,
+    /// What its certificate may rest on, where it is spoken to over TLS.
+    tls: Option<Arc<ClientConfig>>,
+    secret: String,
+    codes: Vec<String>,
+}
+
+impl WebhookConfig {
+    /// Posts to `url`, signed with `secret`, of these codes only (none: all). Over `https://` its
+    /// certificate rests on the PEM file of `authorities`, or on the machine's own.
+    ///
+    /// # Errors
+    /// [`ServeError::Webhook`] or [`ServeError::Authorities`]: the address or the file is not usable.
+    pub fn new(url: &str, secret: &str, codes: Vec<String>, authorities: Option<&Path>) -> Result<Self, ServeError> {
+        let wrong = |why: &str| ServeError::Webhook { url: url.to_owned(), why: why.to_owned() };
+        let target = Target::parse(url).ok_or_else(|| wrong("it is http://HOST[:PORT]/PATH or https://…, without name and password"))?;
+        if authorities.is_some() && !target.tls {
+            return Err(wrong("`authorities` goes with https:// only"));
+        }
+        let tls = target.tls.then(|| trusting(authorities)).transpose()?;
+        Ok(Self { target, tls, secret: secret.to_owned(), codes })
+    }
 }
 
 /// One alert under way.
@@ -103,9 +122,8 @@ impl Sender {
     async fn deliver(&self, post: &Post) {
         let mut waits = self.waits.iter();
         loop {
-            let (config, post_now) = (self.config.clone(), post.clone());
-            let sent = tokio::task::spawn_blocking(move || send(&config, &post_now)).await;
-            match sent.unwrap_or_else(|e| Err(e.to_string())) {
+            let sent = tokio::time::timeout(ANSWER_MAX, send(&self.config, post)).await;
+            match sent.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_MAX.as_secs()))) {
                 Ok(()) => return telemetry::webhook("delivered"),
                 Err(why) => match waits.next() {
                     Some(wait) => {
@@ -123,20 +141,14 @@ impl Sender {
     }
 }
 
-fn send(config: &WebhookConfig, post: &Post) -> Result<(), String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER_MAX)).max_redirects(0).build().into();
+async fn send(config: &WebhookConfig, alert: &Post) -> Result<(), String> {
     let timestamp = (now().as_millis() / 1000).to_string();
-    let signature = hex::encode(hmac_sha256(config.secret.as_bytes(), format!("{timestamp}.{}", post.body).as_bytes()));
-    let request = agent
-        .post(&config.url)
-        .header("content-type", "application/json")
-        .header("x-portgate-timestamp", &timestamp)
-        .header("x-portgate-signature", &format!("sha256={signature}"))
-        .header("x-portgate-alert", &post.id);
-    match request.send(post.body.as_str()) {
-        Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err(format!("it answered {}", response.status())),
-        Err(e) => Err(e.to_string()),
+    let mac = hmac_sha256(config.secret.as_bytes(), format!("{timestamp}.{}", alert.body).as_bytes());
+    let signature = format!("sha256={}", hex::encode(mac));
+    let headers = [("x-portgate-timestamp", timestamp.as_str()), ("x-portgate-signature", &signature), ("x-portgate-alert", &alert.id)];
+    match post(&config.target, config.tls.clone(), &headers, &alert.body).await? {
+        200..=299 => Ok(()),
+        status => Err(format!("it answered {status}")),
     }
 }
 
@@ -188,7 +200,7 @@ mod tests {
             }
             bodies
         });
-        let config = WebhookConfig { url: format!("http://{addr}/alerts"), secret: "s3cret".into(), codes: vec!["WATCH_LIST".into()] };
+        let config = WebhookConfig::new(&format!("http://{addr}/alerts"), "s3cret", vec!["WATCH_LIST".into()], None).unwrap();
         let (hooks, mut senders) = Webhooks::new(&[config]);
         let mut sender = senders.remove(0);
         const SOON: [Duration; 2] = [Duration::from_millis(10); 2];
@@ -214,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_drops_and_never_waits() {
-        let config = WebhookConfig { url: "http://127.0.0.1:9/".into(), secret: String::new(), codes: Vec::new() };
+        let config = WebhookConfig::new("http://127.0.0.1:9/", "", Vec::new(), None).unwrap();
         let (hooks, senders) = Webhooks::new(&[config]);
         for i in 0..QUEUE_MAX + 10 {
             hooks.alert(&i.to_string(), "X", "{}");

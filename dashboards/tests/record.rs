@@ -4,14 +4,34 @@
 #[allow(dead_code)]
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use portgate_dashboards::webhook::{WebhookConfig, Webhooks};
 use portgate_dashboards::{ServeConfig, TlsFiles};
 use serde_json::{json, Value};
 use support::site::Vehicle;
 use support::Room;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 const LANE: &str = "JCZ-1.L1";
+
+/// A certificate of its own for this machine, and its key.
+fn certificate(dir: &Path, constraints: &str) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (dir.join("gate.pem"), dir.join("gate.key"));
+    let what = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
+    let made = std::process::Command::new("openssl")
+        .args(what.split(' '))
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", &format!("basicConstraints=critical,{constraints}"), "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (certificate, key)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guard_asks_and_a_supervisor_settles_it_once_on_every_screen() {
@@ -191,28 +211,7 @@ async fn who_calls_too_fast_waits_and_holds_up_nobody_else() {
 async fn over_tls_the_session_is_for_tls_alone() {
     let mut room = Room::open(false).await;
     room.halt().await;
-    let (certificate, key) = (room.dir.path().join("gate.pem"), room.dir.path().join("gate.key"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (certificate, key) = certificate(room.dir.path(), "CA:TRUE");
     let missing = TlsFiles { certificate: room.dir.path().join("none.pem"), key: key.clone() };
     assert!(missing.read().is_err_and(|e| e.to_string().contains("none.pem")));
     let tls = Some(TlsFiles { certificate: certificate.clone(), key });
@@ -234,4 +233,103 @@ async fn over_tls_the_session_is_for_tls_alone() {
     assert!(curl(vec![format!("{url}/healthz")]).starts_with("http/1.1 200"));
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(!curl(vec![format!("http://{}/healthz", room.addr)]).contains("200 ok"), "nothing in clear");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_goes_over_tls_to_whom_the_certificate_names_and_to_nobody_else() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (certificate, key) = certificate(dir.path(), "CA:FALSE");
+    let (stranger, _) = self::certificate(elsewhere.path(), "CA:FALSE");
+    let acceptor = tokio_rustls::TlsAcceptor::from(TlsFiles { certificate: certificate.clone(), key }.read().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/alerts", listener.local_addr().unwrap());
+    let (heard, mut posts) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let stream = listener.accept().await.unwrap().0;
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                heard.send("a handshake that failed".to_owned()).unwrap();
+                continue;
+            };
+            let mut text = Vec::new();
+            while !text.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut text).await.unwrap(), 0);
+            }
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await.unwrap();
+            stream.shutdown().await.unwrap();
+            heard.send(String::from_utf8(text).unwrap()).unwrap();
+        }
+    });
+    let stop = CancellationToken::new();
+    for (authority, id) in [(&certificate, "A1"), (&stranger, "A2")] {
+        let (hooks, senders) = Webhooks::new(&[WebhookConfig::new(&url, "s3cret", Vec::new(), Some(authority)).unwrap()]);
+        for sender in senders {
+            tokio::spawn(sender.run(stop.clone()));
+        }
+        hooks.alert(id, "WATCH_LIST", "{}");
+        let post = tokio::time::timeout(Duration::from_secs(10), posts.recv()).await.unwrap().unwrap();
+        assert_eq!(post.contains(&format!("x-portgate-alert: {id}")), id == "A1", "{post}");
+    }
+    stop.cancel();
+    for (url, authority) in
+        [("ftp://host/", None), ("http://host/", Some(certificate.as_path())), ("https://host/", Some(Path::new("none.pem")))]
+    {
+        assert!(WebhookConfig::new(url, "", Vec::new(), authority).is_err(), "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_bound_to_a_checkpoint_or_a_body_acts_there_and_for_it_alone() {
+    let room = Room::open(true).await;
+    room.site.lane(LANE, "ENTRY", "FREIGHT", "1").await;
+    room.site.violation(LANE, "V_CARD_MISUSE").await;
+    let id = room.site.arrive(&Vehicle::in_order(LANE, "苏G12345")).await;
+    room.until(&format!("/v1/decisions/{id}"), Some("guard"), |s, _| s == 200).await;
+    let known = |_: u16, v: &Value| v["violations"].as_array().is_some_and(|all| !all.is_empty());
+    let violations = room.until("/v1/violations", Some("guard"), known).await;
+    let suspicion = violations["violations"][0]["violation_id"].as_str().unwrap();
+    let mut tokens = Vec::new();
+    for (name, account) in [
+        ("elsewhere", json!({"role": "guard", "checkpoints": ["JCZ-2"]})),
+        ("here", json!({"role": "guard", "checkpoints": ["JCZ-2", "JCZ-1"]})),
+        ("police", json!({"role": "security", "body": "PORT_POLICE"})),
+        ("chief", json!({"role": "supervisor", "checkpoints": ["JCZ-2"]})),
+    ] {
+        let (status, made) = room.call("PUT", &format!("/v1/accounts/{name}"), Some("administrator"), Some(account)).await;
+        assert_eq!(status, 200, "{made}");
+        tokens.push(made["token"].as_str().unwrap().to_owned());
+    }
+    let foreign = json!({"role": "security", "body": "CUSTOMS"});
+    assert_eq!(
+        room.call("PUT", "/v1/accounts/x", Some("administrator"), Some(foreign)).await.0,
+        409,
+        "security does not speak for customs"
+    );
+    let post = async |token: &String, method: &str, path: &str, body: Value| {
+        let headers = vec![("authorization", format!("Bearer {token}"))];
+        let (status, _, text) = room.raw(method, path, headers, (!body.is_null()).then_some(body)).await;
+        (status, String::from_utf8(text).unwrap())
+    };
+    let [elsewhere, here, police, chief] = tokens.as_slice() else { panic!("{tokens:?}") };
+    let (release, ask) = (format!("/v1/decisions/{id}/release"), format!("/v1/decisions/{id}/ask"));
+    let reads = format!("/v1/lanes/{}/reads", LANE.replace('.', "%2E"));
+    let word = json!({"reason": "核验无误"});
+    let (status, answer) = post(elsewhere, "POST", &release, word.clone()).await;
+    assert!(status == 403 && answer.contains("JCZ-2"), "{status} {answer}");
+    assert_eq!(post(elsewhere, "POST", &ask, json!({"want": "supervisor", "note": "x"})).await.0, 403);
+    assert_eq!(post(elsewhere, "POST", &reads, json!({})).await.0, 403);
+    assert_eq!(post(here, "POST", &reads, json!({})).await, (200, "here".to_owned()));
+    assert_eq!(post(here, "POST", &release, word).await.0, 200);
+    let peak = json!({"active": false});
+    assert_eq!(post(chief, "PUT", "/v1/registry/peak_mode/JCZ-1", peak).await.0, 403);
+    let verify = format!("/v1/violations/{suspicion}/verify");
+    let (status, answer) = post(police, "POST", &verify, json!({"reason": "属实", "body": "PAMC"})).await;
+    assert!(status == 403 && answer.contains("PORT_POLICE"), "{status} {answer}");
+    let (status, answer) = post(chief, "POST", &verify, json!({"reason": "属实"})).await;
+    assert!(status == 403 && answer.contains("JCZ-2"), "{status} {answer}");
+    let (_, who) = post(police, "GET", "/v1/session", Value::Null).await;
+    assert!(who.contains("\"body\":\"PORT_POLICE\""), "{who}");
+    let (_, audit) = room.call("GET", "/v1/audit", Some("security"), None).await;
+    let written = audit["entries"].as_array().unwrap().iter().filter(|e| e["event"]["type"] == "account").count();
+    assert_eq!(written, 4, "{audit}");
 }

@@ -1,5 +1,4 @@
 import vue from '@vitejs/plugin-vue'
-import fs from 'node:fs'
 import { defineConfig } from 'vite'
 
 // `npm run dev` works against a running gate: PORTGATE_URL, or its default address.
@@ -20,7 +19,8 @@ export default defineConfig({
       },
     },
   ],
-  server: { host: '127.0.0.1', proxy: { '/v1': gate } },
+  // The registry's forms come from the gate's own schemas.
+  server: { host: '127.0.0.1', proxy: { '/v1': gate }, fs: { allow: ['.', '../../ingest/schemas'] } },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

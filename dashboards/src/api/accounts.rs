@@ -1,30 +1,19 @@
-//! Accounts, for the administrator.
+//! Accounts, for the administrator. Every change stands in the audit.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use portgate_core::people::{Principal, Role};
-use serde::Deserialize;
+use portgate_core::people::Principal;
 use serde_json::{json, Value};
 
+use super::room::record;
 use super::Body;
-use crate::accounts::AccountView;
+use crate::accounts::{AccountView, NewAccount};
 use crate::error::ApiError;
+use crate::room::RoomEvent;
 use crate::state::AppState;
-
-/// Body of `PUT /v1/accounts/{name}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewAccount {
-    role: Role,
-    #[serde(default)]
-    lanes: Vec<String>,
-    /// A person's password; without it a token is made.
-    #[serde(default)]
-    password: Option<String>,
-}
 
 /// `GET /v1/accounts`
 pub async fn list(State(state): State<Arc<AppState>>) -> Json<Vec<AccountView>> {
@@ -40,10 +29,18 @@ pub async fn put(
 ) -> Result<Json<Value>, ApiError> {
     let (accounts, account) = (state.accounts.clone(), name.clone());
     let role = new.role;
-    let made = tokio::task::spawn_blocking(move || accounts.put(&account, new.role, new.lanes, new.password.as_deref())).await;
+    let event = RoomEvent::Account {
+        account: name.clone(),
+        role: Some(role),
+        body: new.body,
+        places: new.lanes.iter().chain(&new.checkpoints).cloned().collect(),
+        secret: !new.keep_secret,
+    };
+    let made = tokio::task::spawn_blocking(move || accounts.put(&account, new)).await;
     let token = made.map_err(|_| ApiError::unavailable("the account could not be written"))??;
     state.sessions.close_all_of(&name);
     tracing::info!(account = %name, role = role.as_str(), by = %by.name, "account written");
+    record(&state, &by, &name, event).await?;
     Ok(Json(json!({"name": name, "role": role, "token": token})))
 }
 
@@ -58,5 +55,7 @@ pub async fn remove(
     removed.map_err(|_| ApiError::unavailable("the account could not be removed"))??;
     state.sessions.close_all_of(&name);
     tracing::info!(account = %name, by = %by.name, "account removed");
+    let event = RoomEvent::Account { account: name.clone(), role: None, body: None, places: Vec::new(), secret: true };
+    record(&state, &by, &name, event).await?;
     Ok(StatusCode::NO_CONTENT)
 }

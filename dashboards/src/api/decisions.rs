@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::lanes::picture;
 use super::{asked, quoted, Body, Params};
-use crate::auth::sees_masked;
+use crate::accounts::Bounds;
+use crate::auth::{sees_masked, within};
 use crate::board::Filter;
 use crate::error::ApiError;
 use crate::state::{now, AppState};
@@ -157,35 +158,39 @@ pub struct SpokenWord {
 pub async fn release(
     state: State<Arc<AppState>>,
     who: Extension<Principal>,
+    bounds: Extension<Bounds>,
     id: Path<String>,
     body: Body<SpokenWord>,
 ) -> Result<Json<Value>, ApiError> {
-    speak(state, who, id, body, Action::Release).await
+    speak(state, who, bounds, id, body, Action::Release).await
 }
 
 /// `POST /v1/decisions/{id}/refuse`
 pub async fn refuse(
     state: State<Arc<AppState>>,
     who: Extension<Principal>,
+    bounds: Extension<Bounds>,
     id: Path<String>,
     body: Body<SpokenWord>,
 ) -> Result<Json<Value>, ApiError> {
-    speak(state, who, id, body, Action::Refuse).await
+    speak(state, who, bounds, id, body, Action::Refuse).await
 }
 
 /// `POST /v1/decisions/{id}/correct`
 pub async fn correct(
     state: State<Arc<AppState>>,
     who: Extension<Principal>,
+    bounds: Extension<Bounds>,
     id: Path<String>,
     body: Body<SpokenWord>,
 ) -> Result<Json<Value>, ApiError> {
-    speak(state, who, id, body, Action::Correct).await
+    speak(state, who, bounds, id, body, Action::Correct).await
 }
 
 async fn speak(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(word): Body<SpokenWord>,
     action: Action,
@@ -203,6 +208,7 @@ async fn speak(
     }
     let entry = state.board.decision(&id).ok_or_else(unknown)?;
     let decision = entry.latest().ok_or_else(unknown)?;
+    within(&bounds, &decision.checkpoint)?;
     let request_id = Uuid::now_v7().to_string();
     let read = ReadMessage {
         lane: decision.lane.clone(),

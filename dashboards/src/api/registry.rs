@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::decisions::{append, append_all};
 use super::{Body, Params};
-use crate::auth::may_write_kind;
+use crate::accounts::Bounds;
+use crate::auth::{may_write_kind, within};
 use crate::error::ApiError;
 use crate::import;
 use crate::registry::{RegistryItem, RegistryReader};
@@ -133,6 +134,7 @@ pub struct ImportParams {
 pub async fn import(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Params(params): Params<ImportParams>,
     text: String,
 ) -> Result<Response, ApiError> {
@@ -151,6 +153,9 @@ pub async fn import(
     };
     if let Some(change) = changes.iter().find(|c| !may_write_kind(who.role, c.kind)) {
         return Err(ApiError::forbidden(format!("the role {} may not change records of kind {}", who.role.as_str(), change.kind)));
+    }
+    for change in changes.iter().filter(|c| c.kind == Kind::PeakMode) {
+        within(&bounds, &change.id)?;
     }
     let count = changes.len();
     if params.check || count == 0 {
@@ -196,10 +201,11 @@ pub async fn one(State(state): State<Arc<AppState>>, Path((name, id)): Path<(Str
 pub async fn put(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path((name, id)): Path<(String, String)>,
     Body(value): Body<Value>,
 ) -> Result<Json<Value>, ApiError> {
-    let kind = allowed(&who, &name)?;
+    let kind = allowed(&who, &bounds, &name, &id)?;
     let record = Record::parse(kind, &id, &value).map_err(|e| ApiError::invalid(e.to_string()))?;
     write(&state, &who, kind, &id, Some(record.to_value())).await
 }
@@ -208,17 +214,21 @@ pub async fn put(
 pub async fn delete(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path((name, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let kind = allowed(&who, &name)?;
+    let kind = allowed(&who, &bounds, &name, &id)?;
     if kind == Kind::InspectionOrder && who.role != Role::Registrar {
         return Err(ApiError::forbidden("an inspection is concluded (state CONCLUDED), which stays on record; only the registrar deletes"));
     }
     write(&state, &who, kind, &id, None).await
 }
 
-fn allowed(who: &Principal, name: &str) -> Result<Kind, ApiError> {
+fn allowed(who: &Principal, bounds: &Bounds, name: &str, id: &str) -> Result<Kind, ApiError> {
     let kind = kind(name)?;
+    if kind == Kind::PeakMode {
+        within(bounds, id)?;
+    }
     if may_write_kind(who.role, kind) {
         Ok(kind)
     } else {

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::decisions::append;
 use super::{asked, Body, Params};
-use crate::auth::sees_masked;
+use crate::accounts::Bounds;
+use crate::auth::{sees_masked, within};
 use crate::error::ApiError;
 use crate::room::{may_see_audit, Party, RoomEntry, RoomEvent, Want, WatchEntry, TOPIC};
 use crate::state::{now, AppState};
@@ -64,12 +65,14 @@ pub struct NewAsk {
 pub async fn ask(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(ask): Body<NewAsk>,
 ) -> Result<Json<Value>, ApiError> {
     let note = sentence("note", &ask.note)?;
     let entry = state.board.decision(&id).ok_or_else(super::decisions::unknown)?;
     let decision = entry.latest().ok_or_else(super::decisions::unknown)?;
+    within(&bounds, &decision.checkpoint)?;
     let event = RoomEvent::Asked { decision_id: id.clone(), lane: decision.lane.clone(), want: ask.want, note };
     let ask_id = record(&state, &who, &id, event).await?;
     Ok(Json(json!({"id": ask_id})))
@@ -92,10 +95,14 @@ pub struct Outcome {
 pub async fn settle(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(outcome): Body<Outcome>,
 ) -> Result<Json<Value>, ApiError> {
     let note = sentence("note", &outcome.note)?;
+    if let Some(ask) = state.room.asks().into_iter().find(|a| a.id == id) {
+        within(&bounds, &state.board.checkpoint_of(&ask.lane).unwrap_or_default())?;
+    }
     record(&state, &who, &id, RoomEvent::Settled { ask_id: id.clone(), note }).await?;
     Ok(Json(json!({"id": id})))
 }

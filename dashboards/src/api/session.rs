@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{json, Value};
 
 use super::Body;
-use crate::accounts::{SignInError, PASSWORD_CHARS_MIN};
+use crate::accounts::{Bounds, SignInError, PASSWORD_CHARS_MIN};
 use crate::auth::{may, sees_masked, session_cookie, Action, CSRF_HEADER};
 use crate::error::ApiError;
 use crate::sessions::{COOKIE, SESSION_MAX};
@@ -29,7 +29,8 @@ pub struct SignIn {
     new_secret: Option<String>,
 }
 
-fn about(principal: &Principal, demo: bool) -> Value {
+fn about(state: &AppState, principal: &Principal) -> Value {
+    let Bounds { body, checkpoints } = state.accounts.bounds(&principal.name);
     let actions: Vec<&str> = [
         (Action::SeeFrames, "see_frames"),
         (Action::Speak, "speak"),
@@ -49,7 +50,10 @@ fn about(principal: &Principal, demo: bool) -> Value {
     .filter(|(action, _)| may(principal.role, *action))
     .map(|(_, name)| name)
     .collect();
-    json!({"name": principal.name, "role": principal.role, "lanes": principal.lanes, "may": actions, "masked": sees_masked(principal.role), "demo": demo})
+    json!({
+        "name": principal.name, "role": principal.role, "lanes": principal.lanes, "body": body, "checkpoints": checkpoints,
+        "may": actions, "masked": sees_masked(principal.role), "demo": state.demo,
+    })
 }
 
 /// `POST /v1/session`: name and secret become a cookie no script can read.
@@ -82,12 +86,12 @@ pub async fn sign_in(
     let cookie = state.sessions.open(&principal.name, Instant::now())?;
     let secure = if state.tls { "; Secure" } else { "" };
     let value = format!("{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{secure}", SESSION_MAX.as_secs());
-    with_cookie(Json(about(&principal, state.demo)).into_response(), &value)
+    with_cookie(Json(about(&state, &principal)).into_response(), &value)
 }
 
 /// `GET /v1/session`: who one is and what one may do.
 pub async fn who(State(state): State<Arc<AppState>>, Extension(principal): Extension<Principal>) -> Json<Value> {
-    Json(about(&principal, state.demo))
+    Json(about(&state, &principal))
 }
 
 /// `DELETE /v1/session`: signs out.

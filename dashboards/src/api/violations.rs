@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::decisions::append;
 use super::{Body, Params};
-use crate::auth::sees_masked;
+use crate::accounts::Bounds;
+use crate::auth::{sees_masked, within};
 use crate::error::ApiError;
 use crate::state::{now, AppState};
 use crate::views::mask;
@@ -151,20 +152,22 @@ pub struct Found {
 pub async fn verify(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(found): Body<Found>,
 ) -> Result<Json<Value>, ApiError> {
-    rule(&state, who, &id, Act::Verify, found, None).await
+    rule(&state, who, &bounds, &id, Act::Verify, found, None).await
 }
 
 /// `POST /v1/violations/{id}/dismiss`
 pub async fn dismiss(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(found): Body<Found>,
 ) -> Result<Json<Value>, ApiError> {
-    rule(&state, who, &id, Act::Dismiss, found, None).await
+    rule(&state, who, &bounds, &id, Act::Dismiss, found, None).await
 }
 
 /// Body of a decision on a sanction.
@@ -180,37 +183,47 @@ pub struct Decided {
 pub async fn accept(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(decided): Body<Decided>,
 ) -> Result<Json<Value>, ApiError> {
-    decide(&state, who, id, Act::Accept, decided).await
+    decide(&state, who, &bounds, id, Act::Accept, decided).await
 }
 
 /// `POST /v1/sanctions/{id}/reject`
 pub async fn reject(
     State(state): State<Arc<AppState>>,
     Extension(who): Extension<Principal>,
+    Extension(bounds): Extension<Bounds>,
     Path(id): Path<String>,
     Body(decided): Body<Decided>,
 ) -> Result<Json<Value>, ApiError> {
-    decide(&state, who, id, Act::Reject, decided).await
+    decide(&state, who, &bounds, id, Act::Reject, decided).await
 }
 
-async fn decide(state: &AppState, who: Principal, sanction_id: String, act: Act, decided: Decided) -> Result<Json<Value>, ApiError> {
+async fn decide(
+    state: &AppState,
+    who: Principal,
+    bounds: &Bounds,
+    sanction_id: String,
+    act: Act,
+    decided: Decided,
+) -> Result<Json<Value>, ApiError> {
     let violation = state.violations.of_sanction(&sanction_id);
     let violation = violation.ok_or_else(|| ApiError::not_found("there is no sanction with this id"))?;
     let Decided { reason, version } = decided;
     let found = Found { reason, version, body: None, ground: None, offence: None, evidence: Vec::new() };
-    rule(state, who, &violation.violation_id, act, found, Some(sanction_id)).await
+    rule(state, who, bounds, &violation.violation_id, act, found, Some(sanction_id)).await
 }
 
 /// Says it over the log; answers when the site's owner has committed it.
 async fn rule(
     state: &AppState,
     who: Principal,
+    bounds: &Bounds,
     id: &str,
     act: Act,
-    found: Found,
+    mut found: Found,
     sanction_id: Option<String>,
 ) -> Result<Json<Value>, ApiError> {
     let reason = found.reason.trim();
@@ -218,6 +231,13 @@ async fn rule(
         return Err(ApiError::invalid(format!("reason has 1 to {REASON_CHARS_MAX} characters; it is kept on record")));
     }
     let violation = state.violations.get(id).ok_or_else(unknown)?;
+    within(bounds, &violation.checkpoint)?;
+    // Who belongs to a body rules for it and for no other.
+    if let (Some(own), Act::Verify | Act::Dismiss) = (bounds.body, act) {
+        if found.body.get_or_insert(own) != &own {
+            return Err(ApiError::forbidden(format!("your account belongs to {}", own.as_str())));
+        }
+    }
     let request_id = Uuid::now_v7().to_string();
     let name = who.name.clone();
     let read = ReadMessage {

@@ -42,6 +42,8 @@ const words = {
   noCard: ['未刷卡', 'No card'],
   greenHold: ['核验无误，待放行', 'In order, to release'],
   redHold: ['有异常，待处理', 'Needs attention'],
+  greenShort: ['待放行', 'To release'],
+  redShort: ['有异常', 'Attention'],
   open: ['放行', 'Open'],
   refused: ['拒绝通行', 'Refused'],
   held: ['待处理', 'Held'],
@@ -52,6 +54,7 @@ const words = {
   release: ['放行', 'Release'],
   refuse: ['拒绝', 'Refuse'],
   correct: ['更正车牌', 'Correct plate'],
+  correctShort: ['更正', 'Correct'],
   releaseAs: ['放行理由', 'Why release'],
   refuseAs: ['拒绝理由', 'Why refuse'],
   ownReason: ['其他理由，回车确认', 'Another reason, Enter to confirm'],
@@ -95,7 +98,7 @@ const words = {
   src_qr: ['二维码', 'QR code'],
   confidence: ['可信度', 'Confidence'],
   more: ['另有 {n} 项', '{n} more'],
-  keysHelp: ['↑↓ 选择　R 放行　F 拒绝　C 更正　I 查验　S 主管　回车 详情', '↑↓ select  R release  F refuse  C correct  I inspect  S supervisor  Enter details'],
+  keysHelp: ['↑↓ 选择　R 放行　F 拒绝　C 更正　I 查验　S 主管　↵ 详情', '↑↓ select  R release  F refuse  C plate  I inspect  S call  ↵ details'],
   lookOnly: ['当前角色只能查看，不能处理', 'Your role looks on; others decide'],
   checkpointNo: ['检查站 {id}', 'Checkpoint {id}'],
   ownCheckpoints: ['本人负责：{n}', 'Yours: {n}'],
@@ -238,6 +241,11 @@ export function quickReasons(action: keyof typeof quick): string[] {
 /** The reason sent with a one-key release: all checks passed. */
 export function inOrderReason(): string {
   return lang.value === 'zh' ? '核验无误，人工放行' : 'All checks passed; released by hand'
+}
+
+/** Several in a row. */
+export function listed(words: readonly string[]): string {
+  return words.join(lang.value === 'zh' ? '、' : ', ')
 }
 
 /** A reason's text in the language chosen. */

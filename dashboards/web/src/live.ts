@@ -41,7 +41,21 @@ let lastHeard = 0
 let retryTimer: number | undefined
 let retryMs = 500
 
-export const laneList = computed(() => [...lanes.values()].sort((a, b) => a.lane.localeCompare(b.lane)))
+/** Lane 2 stands before lane 10. */
+const byName = new Intl.Collator('en', { numeric: true })
+export const laneList = computed(() => [...lanes.values()].sort((a, b) => byName.compare(a.lane, b.lane)))
+
+/** Whether this person acts at the checkpoint; most act at every one. */
+function mine(checkpoint: string | null | undefined): boolean {
+  const own = account.value?.checkpoints ?? []
+  return own.length === 0 || own.includes(checkpoint ?? '')
+}
+
+/** The lanes of this person's checkpoints. */
+export const ownLanes = computed(() => laneList.value.filter((l) => mine(l.checkpoint)))
+
+/** Reasons of late, by code. */
+export const reasonsKnown = computed(() => new Map([...decisions.values()].flatMap((d) => d.reasons.map((r) => [r.code, r] as const))))
 
 /** The latest first. */
 export const latest = computed(() => [...decisions.values()].sort((a, b) => Date.parse(b.decided_at) - Date.parse(a.decided_at)))
@@ -49,7 +63,7 @@ export const latest = computed(() => [...decisions.values()].sort((a, b) => Date
 /** Held and refused ones still at their lanes: who waits longest stands first. */
 export const desk = computed(() =>
   [...decisions.values()]
-    .filter((d) => d.state === 'held' || d.state === 'refused')
+    .filter((d) => (d.state === 'held' || d.state === 'refused') && mine(d.checkpoint))
     .sort((a, b) => rank(a) - rank(b) || Date.parse(a.arrived_at) - Date.parse(b.arrived_at)),
 )
 

@@ -1812,13 +1812,7 @@ export interface paths {
                         [name: string]: unknown;
                     };
                     content: {
-                        "application/json": {
-                            name?: string;
-                            role?: components["schemas"]["Role"];
-                            lanes?: string[];
-                            password?: boolean;
-                            demo?: boolean;
-                        }[];
+                        "application/json": components["schemas"]["Account"][];
                     };
                 };
                 /** @description no valid token */
@@ -1870,11 +1864,7 @@ export interface paths {
             };
             requestBody: {
                 content: {
-                    "application/json": {
-                        role: components["schemas"]["Role"];
-                        lanes?: string[];
-                        password?: string;
-                    };
+                    "application/json": components["schemas"]["NewAccount"];
                 };
             };
             responses: {
@@ -4618,6 +4608,10 @@ export interface components {
             may: string[];
             masked: boolean;
             demo: boolean;
+            /** @description The body the person belongs to and rules for; null: any that the role speaks for */
+            body: components["schemas"]["NamedBody"] | null;
+            /** @description Only at these checkpoints; empty: every one */
+            checkpoints: string[];
         };
         Word: {
             reason: string;
@@ -5147,6 +5141,36 @@ export interface components {
             verdict: "OPEN" | "HOLD" | "REFUSE";
             in_order: boolean;
             reasons: components["schemas"]["Reason"][];
+        };
+        /**
+         * @description A body that the regulations give a say
+         * @enum {unknown}
+         */
+        NamedBody: "GUARD" | "CHECKPOINT_SUPERVISOR" | "PAMC" | "ROAD_PORT" | "PORT_POLICE" | "TRAFFIC_POLICE" | "TERMINAL" | "PBD" | "PORT_ADMIN" | "CUSTOMS";
+        Account: {
+            name: string;
+            role: components["schemas"]["Role"];
+            lanes: string[];
+            /** @description The body the person belongs to and rules for; null: any that the role speaks for */
+            body: components["schemas"]["NamedBody"] | null;
+            /** @description Only at these checkpoints; empty: every one */
+            checkpoints: string[];
+            password: boolean;
+            one_time: boolean;
+            demo: boolean;
+        };
+        NewAccount: {
+            role: components["schemas"]["Role"];
+            lanes?: string[];
+            /** @description The body the person belongs to and rules for; null: any that the role speaks for */
+            body?: components["schemas"]["NamedBody"] | null;
+            /** @description Only at these checkpoints; empty: every one */
+            checkpoints?: string[];
+            password?: string | null;
+            /** @description The password must be replaced when it is first used */
+            one_time?: boolean;
+            /** @description Leave the secret as it is: only the rest changes */
+            keep_secret?: boolean;
         };
     };
     responses: never;

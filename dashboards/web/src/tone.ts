@@ -21,6 +21,11 @@ export function verdictLook(d: Decision): { tone: Tone; sign: Sign; label: strin
   }
 }
 
+/** As `verdictLook` says it, where there is little room. */
+export function shortLabel(d: Decision): string {
+  return d.verdict === 'HOLD' ? t(d.in_order ? 'greenShort' : 'redShort') : verdictLook(d).label
+}
+
 export function severityTone(severity: Severity): Tone {
   switch (severity) {
     case 'info':

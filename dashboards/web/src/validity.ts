@@ -1,7 +1,7 @@
 // Whether a record of the registry counts now, at a glance; and which of its fields are worth showing.
 // The gate's rules decide at the lane; this is for eyes.
 
-import { t, term } from './i18n'
+import { listed, t, term } from './i18n'
 import { dateOf, nowMs, timeOfDay } from './time'
 import type { Row } from './types'
 
@@ -55,7 +55,7 @@ export function validity(kind: string, value: Row | null): { tone: Tone; text: s
 export function shownValue(value: unknown): string {
   if (value === null || value === undefined) return ''
   if (typeof value === 'boolean') return value ? t('yes') : t('no')
-  if (Array.isArray(value)) return value.map(shownValue).join('、')
+  if (Array.isArray(value)) return listed(value.map(shownValue))
   if (typeof value === 'object') return JSON.stringify(value)
   const text = String(value)
   return /^\d{4}-\d\d-\d\dT/.test(text) ? `${dateOf(text)} ${timeOfDay(text)}` : text

@@ -139,6 +139,44 @@ await run(async () => {
   await registrar.fill('input[type=search]', 'G0T001')
   await registrar.waitForFunction(() => document.querySelector('.row strong')?.textContent === '苏G0T001')
   check('a file that fits is taken in', true)
+  await registrar.click('.row')
+  await registrar.fill('.change input[name=rated_load_t]', '30')
+  await registrar.click('.change button[type=submit]')
+  await registrar.waitForSelector('.el-notification:has-text("已保存")')
+  await registrar.waitForFunction(() => document.querySelector('.row')?.textContent.includes('核载（吨） 30'))
+  check('a record is changed in a form', true)
+  await settle(registrar)
+  await shot(registrar, 'record-zh-light')
+
+  // People: an officer of the port police is made, signs in with the one-time password and must choose another.
+  const administrator = await open('administrator', 'zh', 'light')
+  await administrator.waitForSelector('.page h2:has-text("人员")')
+  await administrator.click('button:has-text("新增人员")')
+  await administrator.fill('input[name=account]', 'zhang.wei')
+  await administrator.selectOption('select[name=role]', 'security')
+  await administrator.selectOption('select[name=body]', 'PORT_POLICE')
+  await administrator.locator('.places input').first().check()
+  await administrator.click('form button[type=submit]')
+  const oneTime = await administrator.locator('.secret code').textContent()
+  await administrator.waitForSelector('tbody tr:has-text("zhang.wei"):has-text("港口分局"):has-text("首次登录须改密码")')
+  check('a person is made with role, body and checkpoint', oneTime.length >= 12)
+  await shot(administrator, 'people-zh-light')
+  const fresh = await (await administrator.context().browser().newContext({ viewport: { width: 1440, height: 900 } })).newPage()
+  await fresh.goto(url)
+  await fresh.fill('input[name=username]', 'zhang.wei')
+  await fresh.fill('input[name=password]', oneTime)
+  hush(true)
+  await fresh.keyboard.press('Enter')
+  await fresh.waitForSelector('input[autocomplete=new-password]')
+  hush(false)
+  await fresh.fill('input[autocomplete=new-password]', 'a password of one’s own')
+  await fresh.keyboard.press('Enter')
+  await fresh.waitForSelector('.page h2:has-text("违规")')
+  check('a first sign-in asks for a password of one’s own and leads to the role’s page', true)
+  await fresh.close()
+  await administrator.goto(administrator.url().replace(/#.*/, '#/audit'))
+  await administrator.waitForSelector('tbody tr:has-text("账号变更"):has-text("zhang.wei")')
+  check('the change stands in the audit', true)
 
   // Violations: a cancelled card at a lane of the test's own is a suspicion that the port police may dismiss.
   await put('administrator', 'checkpoint', 'PAGE-1', { site: 'LYG-1', profile: 'LYG' })
@@ -175,7 +213,7 @@ await run(async () => {
 
   // The same pages in the other language and theme.
   const english = await open('supervisor', 'en', 'dark', '/#/search')
-  for (const [hash, head] of [['search', 'Search'], ['violations', 'Violations'], ['watch', 'Watch'], ['congestion', 'Traffic'], ['cards', 'Cards'], ['registry', 'Registry']]) {
+  for (const [hash, head] of [['search', 'Search'], ['violations', 'Violations'], ['watch', 'Watch'], ['congestion', 'Traffic'], ['cards', 'Cards'], ['registry', 'Registry'], ['audit', 'Records']]) {
     await english.goto(english.url().replace(/#.*/, `#/${hash}`))
     await english.waitForSelector(`.page h2:has-text("${head}")`)
     await settle(english)
