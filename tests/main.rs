@@ -3,8 +3,10 @@
 mod away;
 mod commands;
 mod gate;
+mod hostile;
 mod kills;
 mod monitoring;
+mod mutate;
 mod pages;
 mod people;
 mod support;

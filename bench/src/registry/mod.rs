@@ -49,6 +49,14 @@ pub fn sizes(cache: &Path) -> Vec<u64> {
     sizes
 }
 
+/// The store of a registry of so many vehicles, from the cache or made now.
+///
+/// # Errors
+/// What the disk says.
+pub fn kept(cache: &Path, vehicles: u64) -> anyhow::Result<PathBuf> {
+    Ok(ours::make(cache, vehicles)?.0)
+}
+
 /// What one kind of arrivals cost the gate.
 #[derive(Clone, Copy)]
 struct Cost {
@@ -265,7 +273,8 @@ fn micros(report: &mut Report, figure: &str, value: &Spread, with: &str, other: 
     report.beside(format!("{figure}, p99"), "µs", value.p99_ms * 1e3, format!("{with}, p99"), other.p99_ms * 1e3);
 }
 
-fn words(vehicles: u64) -> String {
+/// A number of vehicles, as figures say it.
+pub fn words(vehicles: u64) -> String {
     match vehicles {
         1_000_000.. => format!("{} million", vehicles / 1_000_000),
         _ => format!("{} thousand", vehicles / 1_000),

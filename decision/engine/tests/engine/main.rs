@@ -1,6 +1,8 @@
 //! The engine on the real embedded log and the real store.
 
 mod crash;
+mod day;
+mod hostile;
 mod kafka;
 mod kit;
 mod line;

@@ -6,6 +6,7 @@
 
 mod embedded;
 mod kafka;
+mod secure;
 mod suite_groups;
 mod suite_log;
 mod suite_time;

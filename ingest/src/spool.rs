@@ -1,0 +1,203 @@
+//! Reads that devices post while the log is away: kept on this node's disk, and forwarded in order
+//! once the log is back.
+//!
+//! * A read is answered 202 once it is in the log or, where that does not take it within
+//!   [`DIRECT_WAIT`], synced to this node's disk. When the spool is full it is answered 503.
+//! * While anything waits here, later reads wait behind it: the order in which they were taken is the
+//!   order in which the log gets them, each with the time at which the gate got it.
+//! * What a failed attempt has left in the log already comes twice and is dropped by its `event_id`.
+//! * Frames and people's words are not kept: they are of use for seconds, and are answered 503.
+//!
+//! The spool is one topic of an embedded log, trimmed to what is forwarded; so nothing is lost by a
+//! crash, and a restarted node goes on where it stood.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
+use portgate_log::{topics, Log, LogError, NewRecord, PartitionRange, Record, TopicSpec};
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::problem::Problem;
+use crate::telemetry;
+
+/// Reads kept at most: a busy entrance reports some 10,000 a day.
+pub const RECORDS_MAX: u64 = 1_000_000;
+/// How long the log may take before a read is kept here.
+const DIRECT_WAIT: Duration = Duration::from_secs(2);
+/// Reads forwarded at once.
+const FORWARD_RECORDS: usize = 2_000;
+/// Wait after a failed attempt, first and longest.
+const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+const TOPIC: &str = "spool.reads";
+
+/// The spool of one node.
+pub struct Spool {
+    log: EmbeddedLog,
+    records_max: u64,
+    /// Being written; counted against the bound.
+    in_flight: AtomicU64,
+    kept: AtomicU64,
+    forwarded: AtomicU64,
+    came: Notify,
+}
+
+/// How the spool is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolStanding {
+    /// Reads waiting for the log.
+    pub waiting: u64,
+    /// Kept since the start of this process.
+    pub kept: u64,
+    /// Forwarded since the start of this process.
+    pub forwarded: u64,
+    /// The bound.
+    pub records_max: u64,
+}
+
+/// A place in the spool, given back when the write has ended, however that is.
+struct Place<'a>(&'a AtomicU64);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Spool {
+    /// Opens the spool in `path`, with what an earlier run has left in it. Holds at most `records_max`.
+    ///
+    /// # Errors
+    /// What the disk says; [`LogError::Locked`] when another process has it.
+    pub async fn open(path: impl Into<PathBuf>, records_max: u64) -> Result<Arc<Self>, LogError> {
+        let config = EmbeddedConfig::new(path);
+        let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(config)).await.map_err(|_| LogError::Closed)??;
+        log.create_topics(&[TopicSpec::new(TOPIC, 1)]).await?;
+        let spool = Self {
+            log,
+            records_max,
+            in_flight: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            forwarded: AtomicU64::new(0),
+            came: Notify::new(),
+        };
+        let waiting = spool.standing().await.waiting;
+        if waiting > 0 {
+            tracing::warn!(waiting, "reads of an earlier run wait in the spool; they are forwarded first");
+        }
+        Ok(Arc::new(spool))
+    }
+
+    async fn range(&self) -> Result<PartitionRange, LogError> {
+        self.log.ranges(TOPIC).await?.pop().ok_or_else(|| LogError::UnknownTopic(TOPIC.into()))
+    }
+
+    /// How it is doing.
+    pub async fn standing(&self) -> SpoolStanding {
+        let waiting = self.range().await.map_or(0, |r| r.end.saturating_sub(r.earliest));
+        metrics::gauge!(telemetry::SPOOL_WAITING).set(waiting as f64);
+        SpoolStanding {
+            waiting,
+            kept: self.kept.load(Ordering::Relaxed),
+            forwarded: self.forwarded.load(Ordering::Relaxed),
+            records_max: self.records_max,
+        }
+    }
+
+    /// Brings a read to the log, or keeps it. Ok: it is durable, here or there.
+    ///
+    /// # Errors
+    /// What the call is answered: 503 when the spool is full or cannot be written.
+    pub(crate) async fn take(&self, log: &dyn Log, record: NewRecord) -> Result<(), Problem> {
+        let received_ms = clock::now().as_millis();
+        if self.standing().await.waiting == 0 {
+            match tokio::time::timeout(DIRECT_WAIT, log.append(record.clone())).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(e)) if !e.is_retriable() => return Err(e.into()),
+                Ok(Err(error)) => tracing::debug!(%error, "a read goes to the spool"),
+                Err(_) => tracing::debug!("the log takes its time; a read goes to the spool"),
+            }
+        }
+        self.keep(NewRecord { topic: TOPIC.into(), ..record }.at(received_ms)).await
+    }
+
+    async fn keep(&self, record: NewRecord) -> Result<(), Problem> {
+        let ahead = self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let _place = Place(&self.in_flight);
+        if self.standing().await.waiting.saturating_add(ahead) >= self.records_max {
+            metrics::counter!(telemetry::SPOOL_READS, "outcome" => "full").increment(1);
+            let message = format!("the log is away and {} reads wait already; repeat the call with the same event_id", self.records_max);
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-SPOOL-FULL", message).retry_after(10));
+        }
+        self.log.append(record).await?;
+        if self.kept.fetch_add(1, Ordering::Relaxed) == self.forwarded.load(Ordering::Relaxed) {
+            tracing::warn!("the log is away; reads are kept on this node's disk until it is back");
+        }
+        metrics::counter!(telemetry::SPOOL_READS, "outcome" => "kept").increment(1);
+        self.came.notify_one();
+        Ok(())
+    }
+
+    /// Forwards what is kept to `log`, in order, until `stop` ends.
+    pub async fn forward(self: Arc<Self>, log: Arc<dyn Log>, stop: impl Future<Output = ()> + Send) {
+        let mut stop = pin!(stop);
+        let mut wait = RETRY_WAIT.0;
+        let mut begun: Option<(Instant, u64)> = None;
+        loop {
+            let attempt = async {
+                if self.standing().await.waiting == 0 {
+                    self.came.notified().await;
+                }
+                self.forward_some(&*log).await
+            };
+            let outcome = tokio::select! {
+                biased;
+                () = &mut stop => return,
+                outcome = attempt => outcome,
+            };
+            match outcome {
+                Ok(n) => {
+                    wait = RETRY_WAIT.0;
+                    let (since, count) = begun.get_or_insert((Instant::now(), 0));
+                    *count += n;
+                    if self.standing().await.waiting == 0 {
+                        tracing::info!(reads = *count, took_ms = since.elapsed().as_millis(), "what was kept is in the log");
+                        begun = None;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the log does not take what is kept for it");
+                    tokio::select! {
+                        () = &mut stop => return,
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY_WAIT.1),
+                    }
+                }
+            }
+        }
+    }
+
+    async fn forward_some(&self, log: &dyn Log) -> Result<u64, LogError> {
+        let from = self.range().await?.earliest;
+        let batch = self.log.read(TOPIC, 0, from, FORWARD_RECORDS, Duration::ZERO).await?;
+        let bytes = batch.records.iter().map(|r| r.value.as_ref().map_or(0, |v| v.len() as u64)).sum();
+        let count = batch.records.len() as u64;
+        let records = batch.records.into_iter().map(read_again).collect();
+        log.append_batch(records).await?;
+        self.log.trim(TOPIC, 0, batch.next_offset, bytes).await?;
+        self.forwarded.fetch_add(count, Ordering::Relaxed);
+        metrics::counter!(telemetry::SPOOL_READS, "outcome" => "forwarded").increment(count);
+        Ok(count)
+    }
+}
+
+/// A kept read as the log is to get it.
+fn read_again(record: Record) -> NewRecord {
+    let again = NewRecord { key: record.key, value: record.value, headers: record.headers, ..NewRecord::default() };
+    NewRecord { topic: topics::READS.into(), ..again }.at(record.timestamp_ms)
+}

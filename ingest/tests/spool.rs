@@ -1,0 +1,179 @@
+//! Reads posted while the log is away: kept, in order, within a bound, over a restart, and forwarded
+//! once. The log is the real embedded one behind a door that can be shut.
+
+use std::future::pending;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::Router;
+use portgate_core::people::{Principal, Role};
+use portgate_core::read::ReadMessage;
+use portgate_ingest::{router, EdgeLimits, EdgeState, LaneDirectory, Spool};
+use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
+use portgate_log::{
+    topics, Consumer, ConsumerOptions, Health, Log, LogError, LogTransaction, NewRecord, PartitionLag, PartitionRange, Position, ReadBatch,
+    Record, Result, TopicSpec,
+};
+use serde_json::{json, Value};
+use tower::ServiceExt;
+
+struct Door {
+    inner: EmbeddedLog,
+    shut: AtomicBool,
+}
+
+impl Door {
+    fn through(&self) -> Result<&EmbeddedLog> {
+        match self.shut.load(Ordering::SeqCst) {
+            true => Err(LogError::Unavailable("the door is shut".into())),
+            false => Ok(&self.inner),
+        }
+    }
+}
+
+#[async_trait]
+impl Log for Door {
+    async fn create_topics(&self, specs: &[TopicSpec]) -> Result<()> {
+        self.through()?.create_topics(specs).await
+    }
+    async fn partitions(&self, topic: &str) -> Result<u32> {
+        self.through()?.partitions(topic).await
+    }
+    async fn append(&self, record: NewRecord) -> Result<Position> {
+        self.through()?.append(record).await
+    }
+    async fn append_batch(&self, records: Vec<NewRecord>) -> Result<Vec<Position>> {
+        self.through()?.append_batch(records).await
+    }
+    async fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        self.through()?.consumer(options).await
+    }
+    async fn read(&self, topic: &str, partition: u32, from: u64, max: usize, wait: Duration) -> Result<ReadBatch> {
+        self.through()?.read(topic, partition, from, max, wait).await
+    }
+    async fn ranges(&self, topic: &str) -> Result<Vec<PartitionRange>> {
+        self.through()?.ranges(topic).await
+    }
+    async fn lag(&self, group: &str, topics: &[&str]) -> Result<Vec<PartitionLag>> {
+        self.through()?.lag(group, topics).await
+    }
+    async fn transaction(&self, id: &str) -> Result<Box<dyn LogTransaction>> {
+        self.through()?.transaction(id).await
+    }
+    async fn health(&self) -> Health {
+        self.inner.health().await
+    }
+}
+
+struct Gate {
+    app: Router,
+    log: Arc<Door>,
+    spool: Arc<Spool>,
+}
+
+async fn gate(dir: &Path, shut: bool, records_max: u64) -> Gate {
+    let log = EmbeddedLog::open(EmbeddedConfig::new(dir.join("log"))).unwrap();
+    log.create_topics(&topics::default_specs(1, 1)).await.unwrap();
+    let log = Arc::new(Door { inner: log, shut: AtomicBool::new(shut) });
+    let lanes = LaneDirectory::new();
+    lanes.apply("checkpoint", "JCZ-1", Some(&json!({"site": "LYG-1", "profile": "LYG"})));
+    lanes.apply("lane", "JCZ-1.L1", Some(&json!({"checkpoint": "JCZ-1", "direction": "ENTRY", "lane_class": "FREIGHT"})));
+    let spool = Spool::open(dir.join("spool"), records_max).await.unwrap();
+    let app = router(EdgeState::spooled(log.clone(), lanes, EdgeLimits::default(), spool.clone()));
+    Gate { app, log, spool }
+}
+
+impl Gate {
+    async fn post(&self, what: &str, body: impl Into<Body>) -> (StatusCode, String) {
+        let mut request = Request::post(format!("/v1/lanes/JCZ-1.L1/{what}")).body(body.into()).unwrap();
+        request.extensions_mut().insert(Principal { name: "reader-1".into(), role: Role::Device, lanes: Vec::new() });
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        (status, body["error"]["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn read(&self, n: usize) -> (StatusCode, String) {
+        self.post("reads", format!(r#"{{"event_id":"E-{n:03}","card":"C"}}"#)).await
+    }
+
+    async fn stored(&self) -> Vec<Record> {
+        self.log.inner.read(topics::READS, 0, 0, 1000, Duration::ZERO).await.unwrap().records
+    }
+
+    /// Lets the spool forward until nothing waits.
+    async fn heal(&self) {
+        self.log.shut.store(false, Ordering::SeqCst);
+        let forward = tokio::spawn(self.spool.clone().forward(self.log.clone(), pending()));
+        while self.spool.standing().await.waiting > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        forward.abort();
+        let _ = forward.await;
+    }
+}
+
+fn ids(records: &[Record]) -> Vec<String> {
+    records.iter().map(|r| r.json::<ReadMessage>().unwrap().event_id.unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_of_an_outage_reach_the_log_once_in_order_and_with_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = gate(dir.path(), false, 1000).await;
+    assert_eq!(open.read(0).await.0, StatusCode::ACCEPTED);
+    assert_eq!((open.stored().await.len(), open.spool.standing().await.kept), (1, 0), "with the log there nothing is kept");
+    open.log.shut.store(true, Ordering::SeqCst);
+    for n in 1..=50 {
+        assert_eq!(open.read(n).await.0, StatusCode::ACCEPTED, "{n}");
+    }
+    assert_eq!(open.post("frames", vec![0xff, 0xd8]).await, (StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-LOG-UNAVAILABLE".into()));
+    assert_eq!(open.spool.standing().await.waiting, 50);
+    drop(open);
+
+    // The node stops and starts again while the log is still away.
+    let again = gate(dir.path(), true, 1000).await;
+    assert_eq!(again.spool.standing().await.waiting, 50);
+    let restarted = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    again.log.shut.store(false, Ordering::SeqCst);
+    assert_eq!(again.read(51).await.0, StatusCode::ACCEPTED);
+    assert_eq!(again.stored().await.len(), 1, "it waits behind the others though the log is there");
+    again.heal().await;
+    assert_eq!(again.read(52).await.0, StatusCode::ACCEPTED);
+    let stored = again.stored().await;
+    assert_eq!(ids(&stored), (0..=52).map(|n| format!("E-{n:03}")).collect::<Vec<_>>());
+    assert!(stored.iter().all(|r| r.key_str() == Some("LYG-1")));
+    assert!(stored[1..=50].iter().all(|r| r.timestamp_ms <= restarted), "with the time at which the gate got them");
+    drop(again);
+    let later = gate(dir.path(), false, 1000).await;
+    assert_eq!(later.spool.standing().await.waiting, 0, "what is forwarded is gone from the spool for good");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_says_so_and_takes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = gate(dir.path(), true, 10).await;
+    for n in 0..10 {
+        assert_eq!(gate.read(n).await.0, StatusCode::ACCEPTED, "{n}");
+    }
+    for n in 10..13 {
+        assert_eq!(gate.read(n).await, (StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-SPOOL-FULL".into()));
+    }
+    gate.heal().await;
+    assert_eq!(gate.read(13).await.0, StatusCode::ACCEPTED);
+    assert_eq!(ids(&gate.stored().await).len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_refused_as_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = gate(dir.path(), true, 10).await;
+    assert_eq!(gate.post("reads", r#"{"crad":"C"}"#).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(gate.spool.standing().await.waiting, 0);
+}
