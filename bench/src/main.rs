@@ -1,7 +1,7 @@
 //! Measures the gate beside the least that the same machine could do, all in one run.
 //!
 //! `portgate-bench OUT [PART …]`: prints a table and writes it to the file OUT; the parts are `frames`,
-//! `line`, `disk`, `analytics` and `registry`, by default all. What each figure means stands
+//! `line`, `disk`, `analytics`, `registry` and `recovery`, by default all. What each figure means stands
 //! in this folder's README.
 //!
 //! * `PORTGATE_KAFKA` (`host:port`): a broker without the gate's topics; without it the figures over
@@ -18,6 +18,7 @@ mod analytics;
 mod frames;
 mod line;
 mod machine;
+mod recovery;
 mod registry;
 mod report;
 mod spread;
@@ -39,9 +40,12 @@ use report::Report;
 static HEAP: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// What can be measured alone.
-const PARTS: [&str; 5] = ["frames", "line", "disk", "analytics", "registry"];
+const PARTS: [&str; 6] = ["frames", "line", "disk", "analytics", "registry", "recovery"];
 
 fn main() -> ExitCode {
+    if let Some(ended) = recovery::child() {
+        return ended.map_or_else(|error| complain(&error), |()| ExitCode::SUCCESS);
+    }
     let mut args = std::env::args().skip(1);
     let out = args.next().map(PathBuf::from);
     let parts: Vec<String> = args.collect();
@@ -51,11 +55,13 @@ fn main() -> ExitCode {
     };
     match run(&out, |part| parts.is_empty() || parts.iter().any(|p| p == part)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => complain(&error),
     }
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("bench: {error:#}");
+    ExitCode::FAILURE
 }
 
 fn run(out: &Path, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
@@ -75,13 +81,24 @@ fn run(out: &Path, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     if wanted("analytics") {
         runtime.block_on(analytics::measure(&mut report, &parent, dir.path()))?;
     }
+    let cache = std::env::var_os("PORTGATE_BENCH_CACHE").map_or_else(|| dir.path().to_owned(), PathBuf::from);
     if wanted("registry") {
-        let cache = std::env::var_os("PORTGATE_BENCH_CACHE").map_or_else(|| dir.path().to_owned(), PathBuf::from);
         let socket = std::env::var_os("PORTGATE_POSTGRES").map(PathBuf::from);
         if socket.is_none() {
             report.remark("the figures beside PostgreSQL are missing: PORTGATE_POSTGRES names no server's socket");
         }
         registry::measure(&mut report, &cache, socket.as_deref())?;
+    }
+    if wanted("recovery") {
+        recovery::measure(&mut report, &cache, dir.path())?;
+        match std::env::var("PORTGATE_KAFKA") {
+            Err(_) => report.remark("the times of a take-over are missing: PORTGATE_KAFKA names no broker"),
+            Ok(brokers) => {
+                if let Err(error) = runtime.block_on(recovery::takeover(&mut report, &brokers, dir.path())) {
+                    report.remark(format!("the times of a take-over are missing: {error:#}"));
+                }
+            }
+        }
     }
     report.finish(out)
 }
