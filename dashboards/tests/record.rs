@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use portgate_dashboards::webhook::{WebhookConfig, Webhooks};
 use portgate_dashboards::{ServeConfig, TlsFiles};
+use portgate_log::{topics, NewRecord};
 use serde_json::{json, Value};
 use support::site::Vehicle;
 use support::Room;
@@ -282,7 +283,12 @@ async fn an_alert_goes_over_tls_to_whom_the_certificate_names_and_to_nobody_else
 async fn who_is_bound_to_a_checkpoint_or_a_body_acts_there_and_for_it_alone() {
     let room = Room::open(true).await;
     room.site.lane(LANE, "ENTRY", "FREIGHT", "1").await;
-    room.site.violation(LANE, "V_CARD_MISUSE").await;
+    let suspected = json!({
+        "violation_id": "V-1", "code": "V_CARD_MISUSE", "source": "CARD_CANCELLED", "status": "SUSPECTED", "site": "LYG-1",
+        "checkpoint": "JCZ-1", "lane": LANE, "approach_id": null, "decision_id": null, "plate": "苏G12345", "enterprise": null,
+        "raised_at": support::site::now(), "version": 1,
+    });
+    room.log.append(NewRecord::json(topics::VIOLATIONS, "V-1", &suspected).unwrap()).await.unwrap();
     let id = room.site.arrive(&Vehicle::in_order(LANE, "苏G12345")).await;
     room.until(&format!("/v1/decisions/{id}"), Some("guard"), |s, _| s == 200).await;
     let known = |_: u16, v: &Value| v["violations"].as_array().is_some_and(|all| !all.is_empty());
