@@ -194,6 +194,17 @@ fn stopped_in_the_middle_nothing_is_lost_and_nothing_decided_twice() {
     assert!(out.status.success(), "{}", text(&out));
     let out = run(&["replay", at]);
     assert!(out.status.success() && text(&out).contains(" 0 differ"), "{}", text(&out));
+    // The same journal under another policy, and its differences where analysts ask.
+    let policy = dir.path().join("milder.yaml");
+    std::fs::write(&policy, "refuse_mode: hold_all\n").unwrap();
+    let out = run(&["replay", at, "--policy", policy.to_str().unwrap()]);
+    assert!(out.status.code() == Some(1) && !text(&out).contains(" 0 differ"), "{}", text(&out));
+    let asked = "SELECT count(*) > 0 AS found FROM replay_differences WHERE policy = 'milder.yaml'";
+    let asked = run(&["sql", asked, "--format", "csv", "--data", at]);
+    assert!(text(&asked).lines().any(|l| l == "true"), "{}", text(&asked));
+    std::fs::write(&policy, "refuse_mood: hold_all\n").unwrap();
+    let out = run(&["replay", at, "--policy", policy.to_str().unwrap()]);
+    assert!(out.status.code() == Some(2) && text(&out).contains("refuse_mood"), "{}", text(&out));
     let twice = run(&["sql", "SELECT count(*) - count(DISTINCT id) AS twice FROM decisions", "--format", "csv", "--data", at]);
     assert!(text(&twice).lines().any(|l| l == "0"), "{}", text(&twice));
     let killed = run(&["sql", "SELECT count(*) AS n FROM decisions WHERE plate = '苏G70001'", "--format", "csv", "--data", at]);

@@ -91,6 +91,18 @@ impl Drop for Threads {
     }
 }
 
+/// Of a hundred; about niceness 15, a thirtieth of an ordinary thread's share where both want a core.
+const PRIORITY: u8 = 10;
+
+/// Puts the calling thread behind those that decide and recognise: whoever scans a year delays no lane.
+fn behind_the_lanes() {
+    use thread_priority::{set_current_thread_priority, ThreadPriority, ThreadPriorityValue};
+    let set = ThreadPriorityValue::try_from(PRIORITY).map(|p| set_current_thread_priority(ThreadPriority::Crossplatform(p)));
+    if !matches!(set, Ok(Ok(()))) {
+        tracing::warn!("threads for SQL run at the lanes' priority: {set:?}");
+    }
+}
+
 impl Queries {
     /// The catalogues over the store.
     ///
@@ -104,6 +116,7 @@ impl Queries {
             // One more than a query uses: a heavy one leaves room for a light one.
             .worker_threads(config.query_threads.saturating_add(1))
             .thread_name("portgate-sql")
+            .on_thread_start(behind_the_lanes)
             .enable_all()
             .build()
             .map_err(|e| AnalyticsError::Query(format!("no threads for queries: {e}")))?;

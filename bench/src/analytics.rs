@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use portgate_analytics::{Analytics, AnalyticsConfig};
 use portgate_core::journal::{JournalEntry, JournalEvent};
 use portgate_core::people::Role;
 use portgate_core::time::Instant as GateTime;
+use portgate_engine::bench_line;
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::{topics, Log, NewRecord};
 use serde_json::{json, Value};
@@ -28,6 +30,14 @@ use crate::spread::Spread;
 const RUNS: usize = 3;
 /// Decisions whose way into SQL is timed.
 const DECISIONS: usize = 300;
+/// Vehicles whose way to a command is timed beside scans, a round.
+const VEHICLES: usize = 200;
+/// Vehicles before anything is timed.
+const WARM: usize = 5;
+/// Who scan meanwhile, without a pause.
+const ANALYSTS: usize = 2;
+/// What they ask: every decision of the year is read.
+const SCAN: &str = "SELECT plate, count(*) AS n, avg(latency_us) AS us, count(DISTINCT card) AS cards FROM decisions GROUP BY plate ORDER BY n DESC LIMIT 100";
 /// First day of the year.
 const FIRST: &str = "2025-01-01";
 /// Vehicles an entry lane and day for a million decisions a year.
@@ -45,6 +55,7 @@ pub async fn measure(report: &mut Report, cache: &Path, dir: &Path) -> anyhow::R
     }
     let year = year(report, cache, millions).await?;
     questions(report, &year).await?;
+    beside_scans(report, &year, dir).await?;
     way_in(report, dir).await
 }
 
@@ -239,6 +250,44 @@ impl Drop for Duck {
         let _ = self.child.kill(); // it may have ended
         let _ = self.child.wait();
     }
+}
+
+/// A lane's latency while analysts scan the year, beside the same without them, in turns.
+async fn beside_scans(report: &mut Report, year: &Path, dir: &Path) -> anyhow::Result<()> {
+    report.begin("last read → command while analysts scan");
+    let log: Arc<dyn Log> = Arc::new(EmbeddedLog::open(EmbeddedConfig::new(dir.join("scanned-log")))?);
+    let mut specs = topics::default_specs(1, 1);
+    specs.retain(|s| s.name != topics::FRAMES);
+    log.create_topics(&specs).await?;
+    let mut config = AnalyticsConfig::new(year);
+    config.query_threads = machine::cores();
+    let analytics = Analytics::open_with(&config)?;
+    let (mut alone, mut scanned) = (Vec::new(), Vec::new());
+    let asked = Arc::new(AtomicU64::new(0));
+    bench_line(log.clone(), &dir.join("scanned-warm"), WARM).await?;
+    for round in 0..RUNS {
+        alone.push(Spread::from(bench_line(log.clone(), &dir.join(format!("alone-{round}")), VEHICLES).await?));
+        let analysts: Vec<_> = (0..ANALYSTS)
+            .map(|_| {
+                let (analytics, asked) = (analytics.clone(), asked.clone());
+                tokio::spawn(async move {
+                    while analytics.query(SCAN, Role::Analyst).await.is_ok() {
+                        asked.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        scanned.push(Spread::from(bench_line(log.clone(), &dir.join(format!("scanned-{round}")), VEHICLES).await?));
+        let ended = analysts.iter().any(tokio::task::JoinHandle::is_finished);
+        analysts.iter().for_each(tokio::task::JoinHandle::abort);
+        if ended {
+            bail!("a scan failed: {SCAN}");
+        }
+    }
+    let (alone, scanned) = (Spread::median(&alone), Spread::median(&scanned));
+    report.latency(&format!("last read → command, embedded, while {ANALYSTS} analysts scan the year"), &scanned, "without them", &alone);
+    report.add("scans of the year answered meanwhile", "", asked.load(Ordering::Relaxed) as f64);
+    Ok(())
 }
 
 /// From the journal on the embedded log to files, and to the next question.

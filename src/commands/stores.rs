@@ -104,7 +104,8 @@ pub fn replay(dir: &Path, file: Option<&Path>) -> Result<u8> {
         None => None,
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("policy {} cannot be read", path.display()))?;
-            let policy: Policy = serde_json::from_str(&text).with_context(|| format!("policy {}", path.display()))?;
+            // JSON is YAML too.
+            let policy: Policy = serde_yaml_ng::from_str(&text).with_context(|| format!("policy {}", path.display()))?;
             policy.check().with_context(|| format!("policy {}", path.display()))?;
             Some(policy)
         }
