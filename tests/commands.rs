@@ -11,7 +11,7 @@ fn here(path: &str) -> String {
 #[test]
 fn every_command_explains_itself() {
     for command in
-        ["up", "run", "read", "scenarios", "registry", "sql", "replay", "simulate", "check", "backup", "restore", "evaluate", "config"]
+        ["up", "run", "read", "scenarios", "registry", "sql", "replay", "simulate", "check", "conflicts", "backup", "restore", "evaluate", "config"]
     {
         let out = run(&[command, "--help"]);
         assert!(out.status.success() && text(&out).contains("Usage:"), "{command}: {}", text(&out));
