@@ -14,3 +14,8 @@ export function placeTitle(lane: Lane): string {
   if (lang.value === 'zh') return lane.checkpoint_name ?? id
   return id && t('checkpointNo', { id })
 }
+
+/** Every checkpoint that has a lane: its id and what it is called. */
+export function checkpointsOf(lanes: readonly Lane[]): [string, string][] {
+  return [...new Map(lanes.filter((l) => l.checkpoint).map((l) => [l.checkpoint ?? '', placeTitle(l)]))]
+}
