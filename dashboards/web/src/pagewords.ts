@@ -223,6 +223,8 @@ export const pageWords = {
   copied: ['已复制', 'Copied'],
   removedWord: ['已删除', 'removed'],
   colon: ['：', ': '],
+  nSeconds: ['{n} 秒', '{n} s'],
+  nMinutes: ['{n} 分钟', '{n} min'],
   loading: ['读取中', 'Loading'],
   yes: ['是', 'yes'],
   no: ['否', 'no'],
