@@ -85,7 +85,9 @@ await run(async () => {
   await shot(supervisor, 'cards-zh-dark')
 
   // Questions in SQL, in English.
-  const analyst = await open('analyst', 'en', 'light', '/#/analysis')
+  const analyst = await open('analyst', 'en', 'light')
+  await analyst.waitForSelector('.page.analysis', { timeout: 15_000 })
+  check('an analyst begins at the analysis', true)
   await analyst.click('text=Verdicts by lane')
   await analyst.waitForSelector('.answer canvas', { timeout: 20_000 })
   check('an example is drawn as a chart', true)

@@ -98,9 +98,7 @@ await run(async () => {
 
   await guard.click('header .btn:has-text("English")')
   check('the language switches without loading anew', (await guard.textContent('.desk h2')).includes('To be decided'))
-  const analyst = await open('analyst', 'zh', 'light')
-  check('an analyst begins at the analysis', (await analyst.locator('.page.analysis').count()) === 1 || (await analyst.waitForSelector('.page.analysis', { timeout: 15_000 })) !== null)
-  await analyst.goto(analyst.url().replace(/(#.*)?$/, '#/room'))
+  const analyst = await open('analyst', 'zh', 'light', '/#/room')
   await analyst.waitForSelector('.lane', { timeout: 15_000 })
   await analyst.waitForTimeout(500)
   check('an analyst sees no pictures and no whole plate', (await analyst.locator('.lane img').count()) === 0 && !(await analyst.locator('.plate').evaluateAll((all) => all.some((p) => !(p.getAttribute('aria-label') ?? '').includes('*')))))

@@ -42,8 +42,9 @@ for (let attempt = 0; attempt < wanted * 6 && took.length < wanted; attempt += 1
   const seen = await gone
   const said = await one.waitForSelector(`.el-notification:has-text("已放行 ${plate}")`, { timeout: 3000 }).catch(() => null)
   if (pressed !== null && seen !== null && said !== null) took.push(seen - pressed)
+  console.error(`${plate}: ${pressed === null ? 'not selected any more' : seen === null ? 'not seen to go' : `${seen - pressed} ms`}${said ? '' : ' (not said to be released)'}`)
 }
 await browser.close()
 took.sort((a, b) => a - b)
-check(`${took.length} releases were seen by another within half a second`, took.length === wanted && took[Math.floor(took.length * 0.95)] < 500, JSON.stringify({ min: took[0], p50: took[Math.floor(took.length / 2)], max: took.at(-1), all: took }))
+check(`${took.length} releases were seen by another within half a second`, took.length === wanted && took.at(-1) < 500, JSON.stringify({ min: took[0], p50: took[Math.floor(took.length / 2)], max: took.at(-1), all: took }))
 process.exit(took.length === wanted && took.at(-1) < 500 ? 0 : 1)
