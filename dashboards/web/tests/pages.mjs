@@ -124,7 +124,7 @@ await run(async () => {
   await registrar.fill('input[type=search]', first.slice(2))
   await registrar.waitForFunction((id) => document.querySelector('.row strong')?.textContent === id, first)
   await registrar.click('.row')
-  await registrar.waitForSelector('.detail dl')
+  await registrar.waitForSelector('.detail .fields')
   check('a record is found and shown with its validity', (await registrar.locator('.detail .pill').count()) === 1)
   await settle(registrar)
   await shot(registrar, 'registry-zh-light')
@@ -176,7 +176,7 @@ await run(async () => {
   await fresh.waitForSelector('.page h2:has-text("违规")')
   check('a first sign-in asks for a password of one’s own and leads to the role’s page', true)
   await fresh.close()
-  await administrator.goto(administrator.url().replace(/#.*/, '#/audit'))
+  await administrator.goto(administrator.url().replace(/(#.*)?$/, '#/audit'))
   await administrator.waitForSelector('tbody tr:has-text("账号变更"):has-text("zhang.wei")')
   check('the change stands in the audit', true)
 

@@ -36,7 +36,7 @@ for (let attempt = 0; attempt < wanted * 6 && took.length < wanted; attempt += 1
     const item = document.querySelector('.item.selected.tone-ready')
     if (item?.querySelector('.plate')?.getAttribute('aria-label') !== text) return null
     const at = Date.now()
-    window.dispatchEvent(new KeyboardEvent('keydown', { key: 'r' }))
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'r', bubbles: true }))
     return at
   }, plate)
   const seen = await gone
