@@ -10,9 +10,22 @@ fn here(path: &str) -> String {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in
-        ["up", "run", "read", "scenarios", "registry", "sql", "replay", "simulate", "check", "conflicts", "backup", "restore", "evaluate", "config"]
-    {
+    for command in [
+        "up",
+        "run",
+        "read",
+        "scenarios",
+        "registry",
+        "sql",
+        "replay",
+        "simulate",
+        "check",
+        "conflicts",
+        "backup",
+        "restore",
+        "evaluate",
+        "config",
+    ] {
         let out = run(&[command, "--help"]);
         assert!(out.status.success() && text(&out).contains("Usage:"), "{command}: {}", text(&out));
     }

@@ -54,9 +54,7 @@ fn scenario_files_are_run_or_refused() {
     // Heads with the first entries: a whole file takes too long for thousands of them.
     let heads: Vec<Vec<u8>> = files.iter().map(|f| head(f, 3)).collect();
     let examples: Vec<&[u8]> = heads.iter().map(Vec::as_slice).collect();
-    bend("scenarios", 2_000, &examples, |input| {
-        std::str::from_utf8(input).is_ok_and(|text| scenario::run_file(text).is_ok())
-    });
+    bend("scenarios", 2_000, &examples, |input| std::str::from_utf8(input).is_ok_and(|text| scenario::run_file(text).is_ok()));
 }
 
 /// The file up to its entry `n`.

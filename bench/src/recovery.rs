@@ -51,7 +51,7 @@ async fn live(dir: &Path) -> anyhow::Result<()> {
     if let Ok(brokers) = std::env::var(BROKERS) {
         let log: Arc<dyn Log> = Arc::new(KafkaLog::connect(KafkaConfig::new(brokers)).await?);
         let store = open_store(&dir.join("store"), &site, &*log).await?;
-        engine(Arc::new(store), log).1.await?;
+        engine(Arc::new(store), log).1.await??;
         return Ok(());
     }
     let log: Arc<dyn Log> = Arc::new(EmbeddedLog::open(EmbeddedConfig::new(dir.join("log")))?);

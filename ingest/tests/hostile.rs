@@ -30,7 +30,7 @@ async fn bend(what: &str, usual: usize, examples: &[&[u8]]) {
     let (mut mutator, mut taken, count) = (Mutator::new(usual as u64), 0_u64, inputs(usual));
     for _ in 0..count {
         let body = mutator.bend(examples);
-        let mut request = Request::post(format!("/v1/lanes/JCZ-1.L1/{what}")).body(body.clone().into()).unwrap();
+        let mut request = Request::post(format!("/v1/lanes/JCZ-1.L1/{what}")).body(axum::body::Body::from(body.clone())).unwrap();
         request.extensions_mut().insert(Principal { name: "device".into(), role: Role::Device, lanes: Vec::new() });
         let answer = tokio::time::timeout(Duration::from_secs(20), app.clone().oneshot(request)).await.expect("an answer").unwrap();
         match answer.status() {

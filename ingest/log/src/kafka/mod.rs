@@ -37,7 +37,9 @@ use client::{client_config, kafka_error, partition_number, Context, Role};
 pub use consumer::KafkaGroup;
 
 /// Events of a client looked at after it got no answer.
-const CLIENT_EVENTS_MAX: usize = 100;
+const CLIENT_EVENTS_MAX: usize = 50;
+/// Wait for each of them.
+const CLIENT_EVENT_WAIT: Duration = Duration::from_millis(10);
 
 /// How to reach the cluster.
 #[derive(Clone, Debug)]
@@ -202,12 +204,15 @@ impl Cluster {
         self.ask(move |meta, timeout| {
             let answer = meta.fetch_metadata(None, timeout.min(Duration::from_secs(10)));
             // What the client has met on its way tells a broker that is away from one that refuses.
+            let mut refusal = None;
             for _ in 0..CLIENT_EVENTS_MAX {
-                if answer.is_ok() || meta.poll(Duration::ZERO).is_none() {
+                if answer.is_ok() || refusal.is_some() {
                     break;
                 }
+                drop(meta.poll(CLIENT_EVENT_WAIT));
+                refusal = meta.context().refusal();
             }
-            match (answer, meta.context().refusal()) {
+            match (answer, refusal) {
                 (Ok(answer), _) => Ok(answer.brokers().len()),
                 (Err(_), Some(why)) => Err(LogError::Refused(format!(
                     "the brokers at {brokers} turn this client away: {why}; see security.protocol, ssl.ca.location, \

@@ -155,6 +155,26 @@ async fn other_clients_choose_the_same_partitions() {
     }
 }
 
+/// A topic's limit holds for what the client sends in one piece, too: however much is written at once, it fits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_at_once_fits_a_topic_of_small_records() {
+    let Some(kafka) = Kafka::from_env() else {
+        return;
+    };
+    let log = kafka.open().await;
+    let topic = topic(&*log, &kafka, 1).await;
+    let record = || NewRecord::new(&topic, "k", vec![b'x'; 1_000]);
+    let mut transaction = log.transaction(&kafka.name("much")).await.unwrap();
+    transaction.begin().await.unwrap();
+    for _ in 0..3_000 {
+        transaction.append(record()).await.unwrap();
+    }
+    assert_eq!(transaction.commit().await.unwrap().len(), 3_000);
+    assert_eq!(log.append_batch((0..3_000).map(|_| record()).collect()).await.unwrap().len(), 3_000);
+    let largest = NewRecord::new(&topic, "k", vec![b'x'; 250 << 10]);
+    log.append(largest).await.unwrap();
+}
+
 /// A broker of its own, which may be killed.
 struct OwnBroker {
     script: PathBuf,

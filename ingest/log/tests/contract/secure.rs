@@ -76,6 +76,11 @@ async fn tls_and_passwords() {
         transaction.append(NewRecord::new(&topic, "k", "in a transaction")).await.unwrap();
         transaction.commit().await.unwrap();
         let wanted = ["appended", "in a transaction"];
+        // What is committed is seen a moment later.
+        let began = Instant::now();
+        while read_all(&*log, &topic, 0).await.len() < wanted.len() && began.elapsed() < Duration::from_secs(10) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         assert_eq!(values(&read_all(&*log, &topic, 0).await), wanted);
         let group = consumer(&*log, &topic, &[&topic]).await;
         assert_eq!(values(&take(&*group, 2).await), wanted);
