@@ -46,6 +46,7 @@ if wanted simulation; then simulation; fi
 if wanted crashes; then
   PORTGATE_KILLS=${KILLS:-200} gate_test kills::killed_under_load_nothing_is_lost_and_nothing_opens_twice || status=$?
   PORTGATE_KILLS=$((${KILLS:-200} / 2)) with_kafka gate_test kills::killed_under_load_over_kafka || status=$?
+  with_kafka gate_test kills::an_owner_stopped_for_longer_than_its_session_comes_back_to_nothing || status=$?
 fi
 if wanted day; then
   cargo test --release -p portgate-engine --test engine -- --ignored --nocapture --exact \

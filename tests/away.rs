@@ -175,6 +175,7 @@ fn audit(dir: &Path) -> Audit {
 
 /// A broker is killed, the devices of eight lanes go on reporting, the broker comes back.
 #[test]
+#[ignore = "minutes: make soak"]
 fn reads_of_an_outage_are_reconciled_once_and_open_nothing() {
     if kafka().is_none() {
         return println!("skipped: PORTGATE_KAFKA not set");
@@ -276,7 +277,7 @@ fn with_the_stores_disk_full_nothing_opens_and_nothing_is_lost() {
     std::thread::sleep(Duration::from_secs(12));
     let (status, ready) = gate.call("GET", "/readyz", "", None);
     let why = ready["checks"]["decide"]["why"].as_str().unwrap_or_default().to_owned();
-    assert!(status == 503 && why.contains("could not be committed"), "{ready}");
+    assert!(status == 503 && why.contains("No space left"), "{ready}");
     assert_eq!(gate.metric("portgate_decision_commands_total"), head, "nothing is commanded");
 
     std::fs::remove_file(&ballast).unwrap();

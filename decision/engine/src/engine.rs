@@ -152,6 +152,7 @@ impl Engine {
         let result = self.run_inner(stop).await;
         let trouble = result.as_ref().err().map_or_else(|| "stopped".to_owned(), ToString::to_string);
         self.status.send_modify(|s| s.trouble = Some(trouble));
+        metrics::gauge!(telemetry::OWNER).set(0.0);
         result
     }
 

@@ -72,7 +72,8 @@ impl Outlet {
             Self::Batch => return log.append_batch(records).await.map(drop),
             Self::Transaction(transaction) => transaction,
         };
-        transaction.begin().await?;
+        // A producer that can neither begin nor abort goes on with nothing: the site is taken over anew.
+        transaction.begin().await.map_err(given_up)?;
         let mut sent = Ok(());
         for record in records {
             sent = transaction.append(record).await;
@@ -89,8 +90,15 @@ impl Outlet {
                 Err(e) => Err(e),
             };
         }
-        transaction.abort().await?;
+        transaction.abort().await.map_err(given_up)?;
         sent
+    }
+}
+
+fn given_up(error: LogError) -> LogError {
+    match error {
+        fenced @ LogError::Fenced(_) => fenced,
+        other => LogError::Refused(format!("a transaction was given up: {other}")),
     }
 }
 
