@@ -31,7 +31,7 @@ const RUNS: usize = 3;
 /// Decisions whose way into SQL is timed.
 const DECISIONS: usize = 300;
 /// Vehicles whose way to a command is timed beside scans, a round.
-const VEHICLES: usize = 200;
+const VEHICLES: usize = 1_000;
 /// Vehicles before anything is timed.
 const WARM: usize = 5;
 /// Who scan meanwhile, without a pause.
