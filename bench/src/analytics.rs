@@ -36,8 +36,8 @@ const VEHICLES: usize = 1_000;
 const WARM: usize = 5;
 /// Who scan meanwhile, without a pause.
 const ANALYSTS: usize = 2;
-/// What they ask: every decision of the year is read.
-const SCAN: &str = "SELECT plate, count(*) AS n, avg(latency_us) AS us, count(DISTINCT card) AS cards FROM decisions GROUP BY plate ORDER BY n DESC LIMIT 100";
+/// What they ask: every decision of the year is read, some four times a second where nothing else runs.
+const SCAN: &str = "SELECT plate, count(*) AS n, avg(latency_us) AS us FROM decisions GROUP BY plate ORDER BY n DESC LIMIT 100";
 /// First day of the year.
 const FIRST: &str = "2025-01-01";
 /// Vehicles an entry lane and day for a million decisions a year.
