@@ -134,7 +134,8 @@ impl Run<'_> {
             let due = self.timers.iter().filter_map(|(lane, t)| t.deadline.map(|d| (d, lane))).min();
             let Some((deadline, lane)) = due.filter(|(deadline, _)| *deadline <= limit) else { return Ok(()) };
             let lane = lane.clone();
-            let now = self.effective(deadline);
+            // Not later than what comes next: that would leave it behind the journal.
+            let now = self.effective(deadline).min(limit).max(self.batch.journal_head().at);
             self.step(Input::Tick { lane: lane.clone() }, now)?;
             let after = self.timers.get(&lane).and_then(|t| t.deadline);
             if after.is_some_and(|d| d <= deadline) {
