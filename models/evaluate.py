@@ -4,7 +4,8 @@
 
 Sets: crops-road (whole picture = plate), toll-lanes (whole frames, with the drawn mark and with
 it painted over), street-scenes (labelled plate among those read; never trained on), no-plate.
-Pictures of fold 0 (by the hash of the plate text) never train; their share is shown apart.
+Pictures of the fold held out (by the hash of the plate text; `--fold`, 0) never train; their share is
+shown apart.
 `--made` measures a chunk of the plate generator (of a number never trained on), `--sim` the
 simulator's labelled frames (of a seed never trained on), each per kind. `--once` leaves out the
 second look that refines the corners. `--failures` writes the names of the files misread.
@@ -180,6 +181,7 @@ def main():
     ap.add_argument("--models", type=pathlib.Path, default=HERE)
     ap.add_argument("--made", type=pathlib.Path)
     ap.add_argument("--sim", type=pathlib.Path)
+    ap.add_argument("--fold", type=int, default=real.HELD_OUT, help="fold that did not train")
     ap.add_argument("--first", type=int, help="only so many pictures of each set")
     ap.add_argument("--once", action="store_true")
     ap.add_argument("--failures", type=pathlib.Path)
@@ -191,7 +193,7 @@ def main():
     for r in real.rows(args.data, "crops-road")[: args.first]:
         image = cv2.resize(real.read(args.data / r["file"]), (spec.WIDTH, spec.HEIGHT), interpolation=cv2.INTER_LINEAR)
         got = reader.crop(image, False)
-        score.add(got and got[0] == r["plate"], r["fold"] == real.HELD_OUT, "", r["file"])
+        score.add(got and got[0] == r["plate"], r["fold"] == args.fold, "", r["file"])
     score.show()
     scores = [score]
 
@@ -199,7 +201,7 @@ def main():
     for r in real.rows(args.data, "toll-lanes")[: args.first]:
         image = real.read(args.data / r["file"])
         plain = real.unmark(image, r["mark"])
-        held = r["fold"] == real.HELD_OUT
+        held = r["fold"] == args.fold
         marked.add(any(p[0] == r["plate"] for p in reader.frame(image, not args.once)), held, r["colour"], r["file"])
         clean.add(any(p[0] == r["plate"] for p in reader.frame(plain, not args.once)), held, r["colour"], r["file"])
         x0, y0, x1, y1 = r["mark"]

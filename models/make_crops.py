@@ -1,8 +1,8 @@
 """Makes the recogniser's synthetic training set in numbered chunks (resumable).
 
-    python make_crops.py --glyphs DIR --blanks DIR --out DIR --chunks N [--first K] [--workers 2]
+    python make_crops.py --glyphs DIR --blanks DIR --out DIR --chunks N [--first K] [--rare] [--workers 2]
 
-Chunk k depends on (seed, k) only.
+Chunk k depends on (seed, k) and on `--rare` only, which draws the kinds that are seldom otherwise.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 import spec
-from plategen import crops, glyphs, render
+from plategen import crops, glyphs, layouts, render
 
 PER_CHUNK = int(os.environ.get("PER_CHUNK", 4000))
 
@@ -31,9 +31,10 @@ def chunk(job):
     labels = np.zeros((PER_CHUNK, spec.MAX_CHARS), np.int64)
     centres = np.empty((PER_CHUNK, spec.MAX_CHARS), np.float32)
     kinds = np.empty(PER_CHUNK, np.int64)
+    often = layouts.RARE if args.rare else layouts.WEIGHTS
     n = 0
     while n < PER_CHUNK:
-        for sample in crops.samples(g, b, rng, views=min(3, PER_CHUNK - n)):
+        for sample in crops.samples(g, b, rng, views=min(3, PER_CHUNK - n), often=often):
             images[n], labels[n], centres[n], kinds[n] = sample
             n += 1
     part = path.with_suffix(".part.npz")
@@ -50,6 +51,7 @@ def main():
     ap.add_argument("--chunks", type=int, default=40)
     ap.add_argument("--first", type=int, default=0)
     ap.add_argument("--workers", type=int, default=2)
+    ap.add_argument("--rare", action="store_true")
     ap.add_argument("--seed", type=int, default=36)
     args = ap.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

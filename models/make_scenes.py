@@ -49,7 +49,7 @@ def chunk(job):
     cv2.setNumThreads(1)
     rng = np.random.default_rng([args.seed, index])
     maker = scene.Scenes(glyphs.Glyphs(args.glyphs), render.load_blanks(args.blanks),
-                         photos(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT))
+                         photos(args.data, args.cache / "toll", -1 if args.all_folds else args.fold))
     jpegs, ends, corners, layout, owner = [], [], [], [], []
     total = 0
     for n in range(PER_CHUNK):
@@ -77,6 +77,7 @@ def main():
     ap.add_argument("--chunks", type=int, default=20)
     ap.add_argument("--first", type=int, default=0)
     ap.add_argument("--workers", type=int, default=2)
+    ap.add_argument("--fold", type=int, default=real.HELD_OUT, help="fold held out")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
     ap.add_argument("--seed", type=int, default=36)
     args = ap.parse_args()

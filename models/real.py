@@ -2,8 +2,9 @@
 
     python real.py --data DIR --out DIR [--sheet FILE]
 
-Prepares the toll-lane pictures (mark removed, corners found by colour) into a cache folder. No
-plate text leaves the label file: prepared pictures keep the sources' numbers as names.
+Prepares the toll-lane pictures (mark removed, corners found by colour) into a cache folder, whose
+`labels.tsv` lets `portgate evaluate` read them as a set of their own. Plates are personal data: the
+prepared pictures keep the sources' numbers as names, and the folder stays outside the repository.
 """
 
 import argparse
@@ -155,6 +156,10 @@ def prepare(data, out):
         entries.append({"file": r["file"], "clean": name, "fold": r["fold"], "mark": r["mark"], "colour": r["colour"],
                         "corners": None if corners is None else corners.tolist()})
     (out / "toll.json").write_text(json.dumps(entries))
+    lines = ["file\tplate\tcolour\tmark_x0_y0_x1_y1"]
+    for e, r in zip(entries, rows(data, "toll-lanes")):
+        lines.append(f"{e['clean']}\t{r['plate']}\t{r['colour']}\t{' '.join(map(str, r['mark']))}")
+    (out / "labels.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return entries
 
 

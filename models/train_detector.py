@@ -255,6 +255,7 @@ def main():
     ap.add_argument("--real", type=float, default=0.0, help="share of real pictures in a batch")
     ap.add_argument("--data")
     ap.add_argument("--sim", help="folder of the simulator's labelled frames")
+    ap.add_argument("--fold", type=int, default=real.HELD_OUT, help="fold held out")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
     ap.add_argument("--seed", type=int, default=11)
     args = ap.parse_args()
@@ -279,7 +280,7 @@ def main():
     last = len(held.parts) - 1
     scenes.parts = scenes.parts[:last]  # the newest chunk measures
     check = [held.get(last, None, i) for i in range(300)]
-    photos = Photos(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT, args.sim) if args.real else None
+    photos = Photos(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim) if args.real else None
     fresh = args.start is None
     began, shown = time.time(), np.zeros(2)
     while step < args.steps:

@@ -172,6 +172,7 @@ def main():
     ap.add_argument("--real", type=float, default=0.0, help="share of real crops in a batch")
     ap.add_argument("--data", help="folder of the real photographs")
     ap.add_argument("--sim", help="folder of the simulator's labelled frames")
+    ap.add_argument("--fold", type=int, default=real.HELD_OUT, help="fold held out")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
     ap.add_argument("--seed", type=int, default=7)
     args = ap.parse_args()
@@ -191,7 +192,7 @@ def main():
     else:
         ema.load_state_dict(net.state_dict())
     data = Chunks(args.cache / "crops")
-    photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else real.HELD_OUT, args.sim) if args.real else None
+    photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim) if args.real else None
     fresh = args.start is None
     began, shown = time.time(), 0.0
     while step < args.steps:

@@ -51,12 +51,13 @@ if [ -f "$web/package.json" ] && [ "$purpose" != lint ]; then
   fi
 fi
 
-# DuckDB, which analytics is compared with, and a PostgreSQL client of another make.
+# DuckDB, which analytics is compared with, a PostgreSQL client of another make, and ONNX Runtime, which
+# recognition is compared with.
 if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
   venv=$cache/venv-tests
-  if ! "$venv/bin/python" -c 'import duckdb, pg8000' 2>/dev/null; then
-    say "installing duckdb and pg8000 (Python)"
-    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==2.0.0' 'pg8000==1.31.*' >"$cache/pip.log" 2>&1 ||
+  if ! "$venv/bin/python" -c 'import duckdb, pg8000, onnxruntime' 2>/dev/null; then
+    say "installing duckdb, pg8000 and onnxruntime (Python)"
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check 'duckdb==2.0.0' 'pg8000==1.31.*' 'onnxruntime==1.31.*' >"$cache/pip.log" 2>&1 ||
       { say "pip failed; its output is in $cache/pip.log" >&2; tail -5 "$cache/pip.log" >&2; exit 1; }
   fi
 fi

@@ -15,6 +15,8 @@ const BEAM_WIDTH: usize = 20;
 const FLOOR: f64 = 1e-7;
 /// At most so many characters are followed in a column.
 const FOLLOWED_MAX: usize = 16;
+/// Texts taken from each look into the choice between all looks' texts.
+const CANDIDATES_MAX: usize = 4;
 /// Kinds less probable than this are not considered.
 const KIND_FLOOR: f64 = 1e-4;
 /// Alternatives given per character.
@@ -117,29 +119,55 @@ impl Prefix {
     }
 }
 
-/// The best text the grammar accepts for the allowed kinds; `None` where none has any probability.
+/// What the network said about one view of a plate.
+pub struct Look {
+    /// Its characters, column by column.
+    pub columns: Columns,
+    /// Its distribution over the grammar's kinds.
+    pub kinds: Vec<f64>,
+}
+
+/// The best text the grammar accepts for the allowed kinds, by all looks at one plate together;
+/// `None` where none has any probability.
 ///
-/// `kinds`: the network's distribution over the grammar's kinds; `allowed`: which of them the
-/// crop's layout (one line or two) can be.
+/// Each look has an equal say, in the text and in every confidence: looks that differ leave a low
+/// one. `allowed`: which of the grammar's kinds the layout (one line or two) can be.
 #[must_use]
-pub fn decode(columns: &Columns, kinds: &[f64], grammar: &Grammar, allowed: &[bool]) -> Option<Decoded> {
+pub fn decode(looks: &[Look], grammar: &Grammar, allowed: &[bool]) -> Option<Decoded> {
+    let mut kinds = vec![0.0; allowed.len()];
+    for look in looks {
+        kinds.iter_mut().zip(&look.kinds).for_each(|(sum, p)| *sum += p / looks.len() as f64);
+    }
     let considered: Vec<bool> = kinds.iter().zip(allowed).map(|(p, allowed)| *allowed && *p >= KIND_FLOOR).collect();
-    let beam = search(columns, grammar, &considered);
-    let fits = |p: &Prefix| -> Vec<usize> { grammar.complete(p.at).filter(|k| considered.get(*k).copied().unwrap_or(false)).collect() };
+    let fits = |at: Progress| -> Vec<usize> { grammar.complete(at).filter(|k| considered.get(*k).copied().unwrap_or(false)).collect() };
     let of = |k: &usize| kinds.get(*k).copied().unwrap_or(0.0);
-    let (score, prefix, fitting) = beam
+    let mass = |at: Progress| fits(at).iter().map(of).sum::<f64>();
+    let mut candidates: Vec<Prefix> = Vec::new();
+    for look in looks {
+        let mut beam = search(&look.columns, grammar, &considered);
+        let worth = |p: &Prefix| p.total() * mass(p.at);
+        beam.retain(|p| worth(p) > 0.0);
+        beam.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+        for prefix in beam.into_iter().take(CANDIDATES_MAX) {
+            if !candidates.iter().any(|c| c.text() == prefix.text()) {
+                candidates.push(prefix);
+            }
+        }
+    }
+    let mean = |of: &dyn Fn(&Columns) -> f64| looks.iter().map(|l| of(&l.columns)).sum::<f64>() / looks.len().max(1) as f64;
+    let (score, prefix) = candidates
         .iter()
-        .map(|p| (p, fits(p)))
-        .map(|(p, f)| (p.total() * f.iter().map(of).sum::<f64>(), p, f))
+        .map(|p| (mean(&|columns| probability(columns, p.text())) * mass(p.at), p))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(score, _, _)| *score > 0.0)?;
+        .filter(|(score, _)| *score > 0.0)?;
+    let fitting = fits(prefix.at);
     let kind = fitting.iter().copied().max_by(|a, b| of(a).total_cmp(&of(b)))?;
 
     let text = prefix.text();
-    let mut characters = confidences(columns, text, |changed| grammar.accepts(changed, &considered));
+    let mut characters = confidences(looks, text, |changed| grammar.accepts(changed, &considered));
     // What the characters' own alternatives do not show caps them all: another length, and a kind
     // that does not go with the text.
-    let length = other_length(columns, text);
+    let length = mean(&|columns| other_length(columns, text));
     let kind_mass: f64 = fitting.iter().map(of).sum::<f64>();
     let cap = length.min(kind_mass);
     for c in &mut characters {
@@ -245,42 +273,23 @@ fn probability(columns: &Columns, text: &[u8]) -> f64 {
     spelled(columns, text).last().map_or(0.0, |(a, b)| a + b)
 }
 
-/// For each character its share against every other character (and none) at its place.
-fn confidences(columns: &Columns, text: &[u8], lawful: impl Fn(&[u8]) -> bool) -> Vec<DecodedCharacter> {
+/// For each character its share against every other character (and none) at its place, the mean
+/// over the looks.
+fn confidences(looks: &[Look], text: &[u8], lawful: impl Fn(&[u8]) -> bool) -> Vec<DecodedCharacter> {
     let mut out = Vec::with_capacity(text.len());
     let mut changed = text.to_vec();
     for (i, own) in text.iter().enumerate() {
-        let (left, rest) = text.split_at(i);
-        let right = rest.get(1..).unwrap_or(&[]);
-        let before = spelled(columns, left);
-        let after = spelled_back(columns, right);
-        let weight = |c: u8| -> f64 {
-            let (mut run, mut sum) = (0.0, 0.0);
-            let cuts = before.iter().zip(columns.iter()).zip(after.iter().skip(1));
-            for (((character, blank), column), (after_character, after_blank)) in cuts {
-                let from = if left.last() == Some(&c) { *blank } else { character + blank };
-                run = (run + from) * column.get(usize::from(c)).copied().unwrap_or(0.0);
-                let to = if right.first() == Some(&c) { *after_blank } else { after_character + after_blank };
-                sum += run * to;
-            }
-            sum
-        };
-        let weights: Vec<f64> = (0..columns.classes).map(|c| if c == 0 { 0.0 } else { u8::try_from(c).map_or(0.0, weight) }).collect();
-        let without: Vec<u8> = left.iter().chain(right).copied().collect();
-        let all: f64 = weights.iter().sum::<f64>() + probability(columns, &without);
-        let share = |c: u8| {
-            let w = weights.get(usize::from(c)).copied().unwrap_or(0.0);
-            if all > 0.0 {
-                w / all
-            } else {
-                0.0
-            }
-        };
-        let mut alternatives: Vec<(u8, f64)> = (1..columns.classes)
-            .filter_map(|c| u8::try_from(c).ok())
-            .filter(|c| c != own)
-            .map(|c| (c, share(c)))
-            .filter(|(_, p)| *p >= ALTERNATIVE_MIN)
+        let classes = looks.first().map_or(0, |l| l.columns.classes);
+        let mut mean = vec![0.0; classes];
+        for look in looks {
+            let own = shares(&look.columns, text, i);
+            mean.iter_mut().zip(own).for_each(|(sum, share)| *sum += share / looks.len() as f64);
+        }
+        let mut alternatives: Vec<(u8, f64)> = mean
+            .iter()
+            .enumerate()
+            .filter_map(|(c, p)| Some((u8::try_from(c).ok()?, *p)))
+            .filter(|(c, p)| c != own && *p >= ALTERNATIVE_MIN)
             .collect();
         alternatives.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         alternatives.retain(|(c, _)| {
@@ -293,9 +302,34 @@ fn confidences(columns: &Columns, text: &[u8], lawful: impl Fn(&[u8]) -> bool) -
         if let Some(place) = changed.get_mut(i) {
             *place = *own;
         }
-        out.push(DecodedCharacter { index: *own, confidence: share(*own), alternatives });
+        let confidence = mean.get(usize::from(*own)).copied().unwrap_or(0.0);
+        out.push(DecodedCharacter { index: *own, confidence, alternatives });
     }
     out
+}
+
+/// The share of every character at place `i` of the text, against each other and against none.
+fn shares(columns: &Columns, text: &[u8], i: usize) -> Vec<f64> {
+    let (left, rest) = text.split_at(i);
+    let right = rest.get(1..).unwrap_or(&[]);
+    let before = spelled(columns, left);
+    let after = spelled_back(columns, right);
+    let weight = |c: u8| -> f64 {
+        let (mut run, mut sum) = (0.0, 0.0);
+        let cuts = before.iter().zip(columns.iter()).zip(after.iter().skip(1));
+        for (((character, blank), column), (after_character, after_blank)) in cuts {
+            let from = if left.last() == Some(&c) { *blank } else { character + blank };
+            run = (run + from) * column.get(usize::from(c)).copied().unwrap_or(0.0);
+            let to = if right.first() == Some(&c) { *after_blank } else { after_character + after_blank };
+            sum += run * to;
+        }
+        sum
+    };
+    let mut weights: Vec<f64> = (0..columns.classes).map(|c| if c == 0 { 0.0 } else { u8::try_from(c).map_or(0.0, weight) }).collect();
+    let without: Vec<u8> = left.iter().chain(right).copied().collect();
+    let all: f64 = weights.iter().sum::<f64>() + probability(columns, &without);
+    weights.iter_mut().for_each(|w| *w = if all > 0.0 { *w / all } else { 0.0 });
+    weights
 }
 
 /// 1, or less where the network by itself reads a text of another length: that text's share
@@ -350,9 +384,17 @@ mod tests {
         Columns { values, classes: alphabet.len() }
     }
 
+    fn look(columns: &Columns, kinds: &[f64]) -> Look {
+        Look { columns: Columns { values: columns.values.clone(), classes: columns.classes }, kinds: kinds.to_vec() }
+    }
+
     fn read(columns: &Columns, kinds: &[f64]) -> Option<(String, Decoded)> {
+        read_looks(&[look(columns, kinds)])
+    }
+
+    fn read_looks(looks: &[Look]) -> Option<(String, Decoded)> {
         let grammar = Grammar::new(&alphabet(), &KINDS);
-        let decoded = decode(columns, kinds, &grammar, &[true; 3])?;
+        let decoded = decode(looks, &grammar, &[true; 3])?;
         let text = decoded.characters.iter().map(|c| alphabet()[usize::from(c.index)]).collect();
         Some((text, decoded))
     }
@@ -430,6 +472,21 @@ mod tests {
         assert!(read(&broken, &[0.4, 0.3, 0.3]).is_none_or(|(_, d)| d.confidence() < 0.3));
     }
 
+    #[test]
+    fn looks_that_differ_decide_together_and_leave_doubt() {
+        let kinds = [1.0, 0.0, 0.0];
+        let (v, n) = (columns("苏_E_V_0_8_0_1_", 0.95, &[]), columns("苏__E_N_0_8_0_1", 0.95, &[]));
+        let (text, two_to_one) = read_looks(&[look(&n, &kinds), look(&v, &kinds), look(&v, &kinds)]).unwrap();
+        assert_eq!(text, "苏EV0801");
+        let (place, doubted) = two_to_one.characters.iter().enumerate().min_by(|a, b| a.1.confidence.total_cmp(&b.1.confidence)).unwrap();
+        assert_eq!((place, alphabet()[usize::from(doubted.alternatives[0].0)]), (2, 'N'));
+        assert!((0.6..0.7).contains(&doubted.confidence), "two of three: {}", doubted.confidence);
+        let (_, agreed) = read_looks(&[look(&v, &kinds), look(&v, &kinds)]).unwrap();
+        let (_, alone) = read(&v, &kinds).unwrap();
+        assert!((agreed.confidence() - alone.confidence()).abs() < 1e-9);
+        assert!(read_looks(&[]).is_none());
+    }
+
     /// The shares at one place, computed by brute force over all alignments of a short text.
     #[test]
     fn confidences_agree_with_enumeration() {
@@ -457,7 +514,7 @@ mod tests {
         };
         for text in [[1u8, 2], [2, 2], [3, 1]] {
             assert!((probability(&columns, &text) - of(&text)).abs() < 1e-12);
-            let got = confidences(&columns, &text, |_| true);
+            let got = confidences(&[look(&columns, &[])], &text, |_| true);
             for i in 0..2 {
                 let mut all = of(&[text[1 - i]]);
                 for c in 1..4u8 {

@@ -4,10 +4,15 @@
 //! its EXIF orientation. A JPEG can be decoded at a half, a quarter or an eighth for little, which
 //! is all that finding a plate in a large frame needs.
 
-use opencv::core::{Mat, MatTraitConst, Vec3b};
-use opencv::imgcodecs::{imdecode, IMREAD_COLOR, IMREAD_REDUCED_COLOR_2, IMREAD_REDUCED_COLOR_4, IMREAD_REDUCED_COLOR_8};
+use opencv::core::{Mat, MatTraitConst, Rect, Scalar, Size, Vec3b, Vector, VectorToVec, BORDER_CONSTANT};
+use opencv::imgcodecs::{imdecode, imencode_def, IMREAD_COLOR, IMREAD_REDUCED_COLOR_2, IMREAD_REDUCED_COLOR_4, IMREAD_REDUCED_COLOR_8};
+use opencv::imgproc::{resize, warp_affine, INTER_CUBIC, INTER_LINEAR, WARP_INVERSE_MAP};
 
+use crate::geometry::Homography;
 use crate::sniff::{sniff, DecodeError, ImageFormat, ImageInfo};
+
+/// A turned picture may have so many pixels.
+const TURNED_MAX: f64 = 40e6;
 
 /// A picture as it came, checked, not decoded yet.
 #[derive(Clone, Copy)]
@@ -35,6 +40,34 @@ impl Pixels {
     pub fn height(&self) -> i32 {
         self.mat.rows()
     }
+    /// The picture turned about its centre, whole, and the map from there to the whole picture's
+    /// pixels; `None` where that would be too large.
+    ///
+    /// It counts as a full-size picture of its own: there is no larger one of it.
+    ///
+    /// # Errors
+    /// OpenCV's own.
+    pub(crate) fn turned(&self, degrees: f64) -> Result<Option<(Self, Homography)>, opencv::Error> {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let (w, h) = (f64::from(self.width()), f64::from(self.height()));
+        let size = Size::new((w * cos.abs() + h * sin.abs()).ceil() as i32, (w * sin.abs() + h * cos.abs()).ceil() as i32);
+        if f64::from(size.width) * f64::from(size.height) > TURNED_MAX {
+            return Ok(None);
+        }
+        let (cx, cy) = (f64::from(size.width) / 2.0, f64::from(size.height) / 2.0);
+        // From the turned picture's continuous coordinates back to this one's.
+        let back = [[cos, -sin, w / 2.0 - cos * cx + sin * cy], [sin, cos, h / 2.0 - sin * cx - cos * cy]];
+        // OpenCV's coordinates: a pixel's centre has a whole number.
+        let shifted = back.map(|[a, b, c]| [a, b, c + 0.5 * (a + b) - 0.5]);
+        let mut mat = Mat::default();
+        let flags = INTER_LINEAR | WARP_INVERSE_MAP;
+        warp_affine(&self.mat, &mut mat, &Mat::from_slice_2d(&shifted)?, size, flags, BORDER_CONSTANT, Scalar::all(114.0))?;
+        let [sx, sy] = self.scale;
+        let [first, second] = back;
+        let to_whole = [first.map(|v| v * sx), second.map(|v| v * sy), [0.0, 0.0, 1.0]];
+        Ok(Some((Self { mat, scale: [1.0, 1.0] }, to_whole)))
+    }
+
     /// Whether it is the picture at its full size.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -103,6 +136,24 @@ impl<'a> Picture<'a> {
     }
 }
 
+impl Picture<'_> {
+    /// A part of the picture (left, top, width, height, in pixels of the enlarged picture) as a JPEG
+    /// of its own, `factor` times as large; for benchmarks, whose pictures must have given sizes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Undecodable`] where it cannot be decoded, or does not hold that part.
+    pub fn cut(&self, factor: f64, [x, y, w, h]: [i32; 4]) -> Result<Vec<u8>, DecodeError> {
+        let failed = |e: opencv::Error| DecodeError::Undecodable(short(&e.message));
+        let whole = self.decode(1)?;
+        let mut scaled = Mat::default();
+        resize(&whole.mat, &mut scaled, Size::default(), factor, factor, INTER_CUBIC).map_err(failed)?;
+        let part = Mat::roi(&scaled, Rect::new(x, y, w, h)).map_err(failed)?;
+        let mut jpeg = Vector::new();
+        imencode_def(".jpg", &part, &mut jpeg).map_err(failed)?;
+        Ok(jpeg.to_vec())
+    }
+}
+
 /// The first line of OpenCV's message, without its source path.
 fn short(message: &str) -> String {
     message.lines().next().unwrap_or("").chars().take(120).collect()
@@ -111,8 +162,8 @@ fn short(message: &str) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use opencv::core::{Scalar, Vector, VectorToVec, CV_16UC1, CV_8UC1, CV_8UC3, CV_8UC4};
-    use opencv::imgcodecs::{imencode, imencode_def};
+    use opencv::core::{CV_16UC1, CV_8UC1, CV_8UC3, CV_8UC4};
+    use opencv::imgcodecs::imencode;
 
     fn picture(width: i32, height: i32, typ: i32) -> Mat {
         let mut m = Mat::new_rows_cols_with_default(height, width, typ, Scalar::new(30.0, 90.0, 200.0, 255.0)).unwrap();
@@ -171,6 +222,27 @@ pub(crate) mod tests {
             let r = p.decode(reduction).unwrap();
             assert_eq!(r.width(), 480 / reduction as i32);
             assert!(dark(&r, r.width() - 3, 3) && !dark(&r, 3, 3), "turned clockwise");
+        }
+    }
+
+    #[test]
+    fn a_turned_picture_knows_where_it_comes_from() {
+        let mut mat = Mat::new_rows_cols_with_default(120, 200, CV_8UC3, Scalar::all(200.0)).unwrap();
+        let spot = opencv::core::Rect::new(150, 20, 6, 6);
+        opencv::core::MatTrait::set_to_def(&mut Mat::roi_mut(&mut mat, spot).unwrap(), &Scalar::all(0.0)).unwrap();
+        let pixels = Pixels { mat, scale: [2.0, 2.0] };
+        for degrees in [-30.0, 30.0, 12.0] {
+            let (turned, back) = pixels.turned(degrees).unwrap().unwrap();
+            let mut found = [0.0, 0.0, 0.0];
+            for y in 0..turned.height() {
+                for x in 0..turned.width() {
+                    if dark(&turned, x, y) {
+                        found = [found[0] + f64::from(x) + 0.5, found[1] + f64::from(y) + 0.5, found[2] + 1.0];
+                    }
+                }
+            }
+            let [x, y] = crate::geometry::project(&back, [found[0] / found[2], found[1] / found[2]]);
+            assert!((x - 306.0).abs() < 1.0 && (y - 46.0).abs() < 1.0, "{degrees}: {x} {y} {found:?}");
         }
     }
 

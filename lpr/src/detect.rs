@@ -11,10 +11,6 @@ use crate::rectify::fill;
 
 /// At most so many plates are taken from one frame.
 pub const PLATES_MAX: usize = 8;
-/// Plates that overlap more than this are one.
-const SAME_IOU: f64 = 0.35;
-/// A smaller plate that lies within a larger by this share of its area is the same.
-const SAME_INSIDE: f64 = 0.7;
 /// Down to this share of the threshold a place is weak: a plate only if it can be read there.
 const WEAK_SHARE: f64 = 0.5;
 /// At most so many weak places are taken from one frame.
@@ -27,8 +23,8 @@ const PADDING: f32 = 114.0;
 const ENLARGE_MAX: f64 = 4.0;
 /// Tiles overlap by this share of their side, so that a plate lies whole in one of them.
 const TILE_OVERLAP: f64 = 0.25;
-/// Tiles looked at in one frame at most.
-const TILES_MAX: usize = 12;
+/// Tiles across and down at most.
+const TILES_MAX: u32 = 8;
 
 /// A plate found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,31 +79,31 @@ pub(crate) fn detect_closer(models: &Models, pixels: &Pixels, found: &Detection)
     Ok(again.into_iter().find(|d| d.corners.bounds().iou(&bounds) > CLOSER_IOU))
 }
 
-/// Looks at overlapping tiles, about twice as close as the whole; for frames in which nothing was
-/// found at first and small plates are expected.
-pub(crate) fn detect_tiles(models: &Models, pixels: &Pixels) -> Result<Vec<Detection>, LprError> {
+/// Looks at overlapping tiles, so many across and down: for single pictures, in which plates may be
+/// small.
+pub(crate) fn detect_tiles(models: &Models, pixels: &Pixels, across: u32) -> Result<Vec<Detection>, LprError> {
     let shape = &models.detector_shape;
     let mut found = Vec::new();
-    for tile in tiles(pixels.width(), pixels.height(), shape) {
+    for tile in tiles(pixels.width(), pixels.height(), across, shape) {
         found.extend(detect(models, pixels, Some(tile))?);
     }
     Ok(suppress(found, shape.threshold))
 }
 
-/// Tiles that cover the picture, each at most half its sides and no smaller than the input.
-fn tiles(width: i32, height: i32, shape: &DetectorShape) -> Vec<Rect> {
+/// Tiles that cover the picture, at most so many across and down, none smaller than the input.
+fn tiles(width: i32, height: i32, across: u32, shape: &DetectorShape) -> Vec<Rect> {
+    let n = f64::from(across.clamp(1, TILES_MAX));
     let side = |whole: i32, least: usize| {
         let least = (least as i32).min(whole).max(1);
-        ((f64::from(whole) * (0.5 + TILE_OVERLAP / 2.0)).ceil() as i32).clamp(least, whole.max(1))
+        ((f64::from(whole) / (n - TILE_OVERLAP * (n - 1.0))).ceil() as i32).clamp(least, whole.max(1))
     };
     let (w, h) = (side(width, shape.width), side(height, shape.height));
     let starts = |whole: i32, side: i32| {
-        let n = if side >= whole { 1 } else { 2 };
+        let step = (f64::from(side) * (1.0 - TILE_OVERLAP)).max(1.0);
+        let n = (f64::from(whole - side) / step).ceil() as i32 + 1;
         (0..n).map(move |i| if n == 1 { 0 } else { (whole - side) * i / (n - 1) })
     };
-    let mut out: Vec<Rect> = starts(height, h).flat_map(|y| starts(width, w).map(move |x| Rect::new(x, y, w, h))).collect();
-    out.truncate(TILES_MAX);
-    out
+    starts(height, h).flat_map(|y| starts(width, w).map(move |x| Rect::new(x, y, w, h))).collect()
 }
 
 /// Width and height of a picture scaled by one factor to fit the detector's input.
@@ -187,12 +183,7 @@ fn suppress(mut found: Vec<Detection>, threshold: f64) -> Vec<Detection> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::new();
     for d in found {
-        let own = d.corners.bounds();
-        let same = |k: &Detection| {
-            let other = k.corners.bounds();
-            let inside = own.overlap(&other) / own.area().min(other.area()).max(1e-9);
-            own.iou(&other) > SAME_IOU || inside > SAME_INSIDE
-        };
+        let same = |k: &Detection| k.corners.bounds().same_as(&d.corners.bounds());
         let weak = d.score < threshold;
         let room = kept.len() < PLATES_MAX && !(weak && kept.iter().filter(|k| k.score < threshold).count() >= WEAK_MAX);
         if room && !kept.iter().any(same) {
@@ -246,9 +237,11 @@ mod tests {
 
     #[test]
     fn tiles_cover_the_frame() {
-        for (w, h) in [(4096, 3072), (1600, 1200), (700, 500), (300, 200), (5000, 100)] {
-            let tiles = tiles(w, h, &SHAPE);
-            assert!(!tiles.is_empty() && tiles.len() <= TILES_MAX);
+        for (w, h, across) in
+            [(4096, 3072, 4), (4096, 3072, 2), (1600, 1200, 2), (700, 500, 2), (300, 200, 4), (5000, 100, 4), (2047, 1, 3)]
+        {
+            let tiles = tiles(w, h, across, &SHAPE);
+            assert!(!tiles.is_empty() && tiles.len() <= (across * across) as usize, "{w}x{h}: {}", tiles.len());
             for (x, y) in [(0, 0), (w - 1, h - 1), (w / 2, h / 2), (w - 1, 0)] {
                 assert!(tiles.iter().any(|t| x >= t.x && x < t.x + t.width && y >= t.y && y < t.y + t.height));
             }

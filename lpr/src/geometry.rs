@@ -5,6 +5,11 @@
 /// A point, x to the right and y down, in pixels.
 pub type Point = [f64; 2];
 
+/// Plates that overlap more than this are one.
+const SAME_IOU: f64 = 0.35;
+/// A smaller plate that lies within a larger by this share of its area is the same.
+const SAME_INSIDE: f64 = 0.7;
+
 /// Four corners in a plate's reading order: top left, top right, bottom right, bottom left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quad(pub [Point; 4]);
@@ -101,6 +106,13 @@ impl Bounds {
     #[must_use]
     pub fn overlap(&self, other: &Self) -> f64 {
         Self { x0: self.x0.max(other.x0), y0: self.y0.max(other.y0), x1: self.x1.min(other.x1), y1: self.y1.min(other.y1) }.area()
+    }
+
+    /// Whether the two are places of one plate: they overlap well, or one lies within the other.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        let inside = self.overlap(other) / self.area().min(other.area()).max(1e-9);
+        self.iou(other) > SAME_IOU || inside > SAME_INSIDE
     }
 
     /// Whether the point lies inside.

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use opencv::core::Rect;
+
 use crate::decode::{Picture, Pixels};
 use crate::detect::{detect, detect_closer, detect_tiles, fitted, Detection};
 use crate::error::LprError;
-use crate::geometry::{project, unit_to_quad, Quad};
+use crate::geometry::{project, Quad};
 use crate::grammar::is_two_line;
 use crate::models::Models;
 use crate::reading::PlateReading;
-use crate::recognise::{better, read_at, recognise, Scored};
+use crate::recognise::{better, cuts, leaning, read_at, recognise, settle, Scored};
 use crate::telemetry;
 
 /// A read at least this sure needs no closer look.
 const SURE: f64 = 0.9;
+/// A read less sure than this is settled by several looks together.
+const SETTLED: f64 = 0.99;
 /// A place the detector hardly believes in is a plate if it is read at least this surely.
 const WEAK_CONFIDENCE: f64 = 0.6;
 /// Corners a cut-out plate may have that is not cut exactly: closer, wider, and leaning either way
@@ -29,24 +33,34 @@ const VARIANTS: [[[f64; 2]; 4]; 8] = [
     [[0.06, 0.28], [1.02, -0.1], [0.94, 0.72], [-0.02, 1.1]],
     [[-0.02, -0.1], [0.94, 0.28], [1.02, 1.1], [0.06, 0.72]],
 ];
-/// The confidence of a read that only one of many looks gave, at most.
-const UNSUPPORTED_MAX: f64 = 0.8;
 /// A whole picture of these proportions (width to height) may be a plate of two lines.
 const TWO_LINE_ASPECT_MAX: f64 = 2.4;
 /// A whole picture of these proportions may be a plate of one line.
 const ONE_LINE_ASPECT_MIN: f64 = 1.7;
 
-/// A picture with a longer side, in pixels, may hold plates too small to leave a trace at first.
-const LARGE_PX: u32 = 2_400;
+/// Tiles across and down in which a picture is looked at from closer; beyond the first only where
+/// nothing was legible.
+const TILES: [u32; 3] = [2, 4, 6];
+/// Turns, in degrees, in which a picture is looked at again that gave nothing upright: the detector
+/// knows plates up to about 20 degrees, so these two reach 45.
+const TURNS: [f64; 2] = [-30.0, 30.0];
+/// A picture that gave no read this sure is looked at from closer still, and turned.
+const LEGIBLE: f64 = 0.6;
+/// A plate found only by a closer look is believed from this confidence on.
+const CLOSER_CONFIDENCE: f64 = 0.5;
+/// The whole of a frame, as a lane's zone.
+pub const WHOLE: [f64; 4] = [0.0, 0.0, 1.0, 1.0];
+/// What a lane's zone is widened by at each edge when plates are sought in it: the tracker takes a
+/// plate whose centre lies inside.
+const ZONE_MARGIN: f64 = 0.06;
 
-/// How thoroughly a picture in which nothing was found at first is looked at again.
+/// How thoroughly a picture is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecondLook {
-    /// Not at all: a lane's camera, where plates at the barrier are large and most frames empty.
+    /// Once, as a whole: a lane's camera, where plates at the barrier are large and most frames empty.
     #[default]
     Never,
-    /// Closer, tile by tile, where something hints at a plate or the picture is large: single
-    /// pictures.
+    /// Closer too, tile by tile, and turned if nothing legible was found: single pictures.
     Tiles,
 }
 
@@ -126,25 +140,36 @@ impl Recogniser {
     /// # Errors
     /// As [`Self::read_picture`].
     pub fn read_frame(&self, bytes: &[u8]) -> Result<PictureReading, LprError> {
+        self.read_zone(bytes, &WHOLE)
+    }
+
+    /// As [`Self::read_frame`], where plates matter only in a part of the frame: left, top, right and
+    /// bottom in fractions of its sides. A smaller zone shows its plates to the detector larger.
+    ///
+    /// # Errors
+    /// As [`Self::read_picture`].
+    pub fn read_zone(&self, bytes: &[u8], zone: &[f64; 4]) -> Result<PictureReading, LprError> {
         let mut times = Times::default();
         let shape = &self.models.detector_shape;
         let picture = Picture::new(bytes)?;
         let (w, h) = picture.size();
-        let (fitted_w, fitted_h) = fitted(shape, f64::from(w), f64::from(h));
-        let reduction = picture.reduction_for(fitted_w, fitted_h);
-        let mut pixels = timed(&mut times.decode, || picture.decode(reduction))?;
+        let zone = widened(zone);
+        let share = [zone[2] - zone[0], zone[3] - zone[1]];
+        let (fitted_w, fitted_h) = fitted(shape, f64::from(w) * share[0], f64::from(h) * share[1]);
+        // How far the picture may be reduced for its zone to fill the detector's input so many times.
+        let reduction = |across: f64| {
+            let side = |fitted: u32, share: f64| (f64::from(fitted) * across / share).ceil() as u32;
+            picture.reduction_for(side(fitted_w, share[0]), side(fitted_h, share[1]))
+        };
+        let mut pixels = timed(&mut times.decode, || picture.decode(reduction(1.0)))?;
 
-        let found = timed(&mut times.detect, || detect(&self.models, &pixels, None))?;
-        let hint = !found.is_empty() || w.max(h) > LARGE_PX;
-        let mut plates = self.read_found(&picture, &mut pixels, found, &mut times)?;
-        if plates.is_empty() && hint && self.second_look == SecondLook::Tiles && w.max(h) > fitted_w.max(fitted_h) {
-            let closer = picture.reduction_for(2 * fitted_w, 2 * fitted_h);
-            if closer < reduction && !pixels.is_full() {
-                pixels = timed(&mut times.decode, || picture.decode(closer))?;
-            }
-            let found = timed(&mut times.detect, || detect_tiles(&self.models, &pixels))?;
-            plates = self.read_found(&picture, &mut pixels, found, &mut times)?;
+        let part = (zone != WHOLE).then(|| part(&pixels, &zone));
+        let found = timed(&mut times.detect, || detect(&self.models, &pixels, part))?;
+        let mut read = self.read_found(&picture, &mut pixels, found, false, &mut times)?;
+        if self.second_look == SecondLook::Tiles {
+            self.look_closer(&picture, &mut pixels, &mut read, reduction, &mut times)?;
         }
+        let mut plates: Vec<PlateReading> = read.into_iter().map(|s| s.reading).collect();
         plates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
 
         telemetry::stage("decode", times.decode);
@@ -155,14 +180,58 @@ impl Recogniser {
         Ok(PictureReading { plates, size: picture.size(), times })
     }
 
-    /// Reads what was found, at the picture's full size where the reduced one gives no sure read.
+    /// Adds what a closer look finds, tile by tile; where nothing is legible, a still closer one,
+    /// and one at the turned picture.
+    fn look_closer(
+        &self,
+        picture: &Picture<'_>,
+        pixels: &mut Pixels,
+        read: &mut Vec<Scored>,
+        reduction: impl Fn(f64) -> u32,
+        times: &mut Times,
+    ) -> Result<(), LprError> {
+        for across in TILES {
+            let shape = &self.models.detector_shape;
+            let (w, h) = picture.size();
+            let larger = |side: u32, input: usize| u64::from(side) * 2 > input as u64 * u64::from(across);
+            let worth = larger(w, shape.width) || larger(h, shape.height);
+            if !worth || (across > TILES[0] && legible(read)) {
+                continue;
+            }
+            let closer = reduction(f64::from(across));
+            if !pixels.is_full() && f64::from(closer) < pixels.scale[0].round() {
+                *pixels = timed(&mut times.decode, || picture.decode(closer))?;
+            }
+            let mut found = timed(&mut times.detect, || detect_tiles(&self.models, pixels, across))?;
+            found.retain(|d| !read.iter().any(|s| sure(s) && same_place(s, &d.corners)));
+            let more = self.read_found(picture, pixels, found, true, times)?;
+            add(read, more);
+        }
+        for degrees in TURNS {
+            if legible(read) {
+                break;
+            }
+            let Some((mut turned, back)) = pixels.turned(degrees)? else { continue };
+            let found = timed(&mut times.detect, || detect(&self.models, &turned, None))?;
+            let mut more = self.read_found(picture, &mut turned, found, true, times)?;
+            for s in &mut more {
+                s.reading.corners = s.reading.corners.map(|p| project(&back, p));
+            }
+            add(read, more);
+        }
+        Ok(())
+    }
+
+    /// Reads what was found, at the picture's full size where the reduced one gives no sure read;
+    /// `closer`: in a picture looked at again, where nothing is left untried.
     fn read_found(
         &self,
         picture: &Picture<'_>,
         pixels: &mut Pixels,
         found: Vec<Detection>,
+        closer: bool,
         times: &mut Times,
-    ) -> Result<Vec<PlateReading>, LprError> {
+    ) -> Result<Vec<Scored>, LprError> {
         let mut plates = Vec::with_capacity(found.len());
         for mut d in found {
             let mut best = timed(&mut times.recognise, || self.read_plate(pixels, &mut d))?;
@@ -173,8 +242,14 @@ impl Recogniser {
                 let full = timed(&mut times.recognise, || self.read_plate(pixels, &mut d))?;
                 best = better(best, full);
             }
+            if closer && worth && !best.as_ref().is_some_and(sure) {
+                best = timed(&mut times.recognise, || leaning(&self.models, &self.model, pixels, best, &d))?;
+            }
+            if let Some(unsettled) = best.take_if(|s| s.reading.confidence < SETTLED) {
+                best = Some(timed(&mut times.recognise, || settle(&self.models, pixels, unsettled))?);
+            }
             let believed = |s: &Scored| !d.is_weak(&self.models) || s.reading.confidence >= WEAK_CONFIDENCE;
-            plates.extend(best.filter(believed).map(|s| s.reading));
+            plates.extend(best.filter(believed));
         }
         Ok(plates)
     }
@@ -209,23 +284,59 @@ impl Recogniser {
                 best = better(best, read_at(&self.models, &self.model, &pixels, &whole, two_line, 1.0)?);
             }
         }
-        if let (false, Some(to_picture)) = (best.as_ref().is_some_and(sure), unit_to_quad(&whole)) {
+        if !best.as_ref().is_some_and(sure) {
             let two_line = best.as_ref().map_or(aspect < ONE_LINE_ASPECT_MIN, |s| is_two_line(s.reading.kind));
-            let mut texts: Vec<String> = best.iter().map(|s| s.reading.text.clone()).collect();
-            for variant in VARIANTS {
-                let quad = Quad(variant).map(|p| project(&to_picture, p));
-                let read = read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?;
-                texts.extend(read.iter().map(|s| s.reading.text.clone()));
-                best = better(best, read);
+            for quad in cuts(&whole, &VARIANTS) {
+                best = better(best, read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?);
             }
-            // The best of many looks is sure by chance now and then: another one must say the same.
-            if let Some(s) = best.as_mut().filter(|s| texts.iter().filter(|t| **t == s.reading.text).count() < 2) {
-                s.reading.confidence = s.reading.confidence.min(UNSUPPORTED_MAX);
-                s.reading.characters.iter_mut().for_each(|c| c.confidence = c.confidence.min(UNSUPPORTED_MAX));
-            }
+        }
+        // The best of many looks is sure by chance now and then: those beside it must say the same.
+        if let Some(unsettled) = best.take_if(|s| s.reading.confidence < SETTLED) {
+            best = Some(settle(&self.models, &pixels, unsettled)?);
         }
         Ok(best.map(|s| s.reading).into_iter().collect())
     }
+}
+
+/// Whether some plate was read at least legibly.
+fn legible(read: &[Scored]) -> bool {
+    read.iter().any(|s| s.reading.confidence >= LEGIBLE)
+}
+
+/// Adds plates that were not read yet, or not as surely.
+fn add(read: &mut Vec<Scored>, more: Vec<Scored>) {
+    for new in more {
+        match read.iter_mut().find(|s| same_place(s, &Quad(new.reading.corners))) {
+            Some(old) if new.reading.confidence > old.reading.confidence => *old = new,
+            Some(_) => {}
+            None if new.reading.confidence >= CLOSER_CONFIDENCE => read.push(new),
+            None => {}
+        }
+    }
+}
+
+fn same_place(read: &Scored, corners: &Quad) -> bool {
+    Quad(read.reading.corners).bounds().same_as(&corners.bounds())
+}
+
+/// A lane's zone with its margin, within the frame; the whole where it is none.
+fn widened(zone: &[f64; 4]) -> [f64; 4] {
+    let edge = |v: f64| v.clamp(0.0, 1.0);
+    let [left, top, right, bottom] = *zone;
+    let wide = [edge(left - ZONE_MARGIN), edge(top - ZONE_MARGIN), edge(right + ZONE_MARGIN), edge(bottom + ZONE_MARGIN)];
+    if right > left && bottom > top && wide.iter().all(|v| v.is_finite()) {
+        wide
+    } else {
+        WHOLE
+    }
+}
+
+/// The zone in pixels.
+fn part(pixels: &Pixels, zone: &[f64; 4]) -> Rect {
+    let at = |share: f64, side: i32| (share * f64::from(side)) as i32;
+    let (w, h) = (pixels.width(), pixels.height());
+    let (x, y) = (at(zone[0], w).min(w - 1), at(zone[1], h).min(h - 1));
+    Rect::new(x, y, (at(zone[2], w) - x).clamp(1, w - x), (at(zone[3], h) - y).clamp(1, h - y))
 }
 
 fn sure(read: &Scored) -> bool {

@@ -50,8 +50,8 @@ const EXCERPT_BYTES: usize = 64;
 
 /// Which site a lane belongs to; `None`: there is no such lane.
 pub type SiteOf = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-/// What reads a frame. [`Recogniser::read_frame`] in the program.
-pub type ReadFrame = Arc<dyn Fn(&[u8]) -> Result<PictureReading, LprError> + Send + Sync>;
+/// What reads a frame's zone. [`Recogniser::read_zone`] in the program.
+pub type ReadFrame = Arc<dyn Fn(&[u8], &[f64; 4]) -> Result<PictureReading, LprError> + Send + Sync>;
 
 /// How the stage runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +92,7 @@ pub async fn run(
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), LprError> {
     let recogniser = Recogniser::new(models);
-    run_with(config, log, Arc::new(move |bytes| recogniser.read_frame(bytes)), site_of, shutdown).await
+    run_with(config, log, Arc::new(move |bytes, zone| recogniser.read_zone(bytes, zone)), site_of, shutdown).await
 }
 
 /// As [`run`], with any reader of frames.
@@ -118,8 +118,9 @@ pub async fn run_with(
     loop {
         while works.len() < stage.config.threads.max(1) {
             let Some((lane, frame)) = stage.next() else { break };
+            let zone = stage.config.lanes.get(&lane).unwrap_or(&stage.config.track).zone;
             let read = read.clone();
-            works.spawn_blocking(move || recognise(&read, lane, frame));
+            works.spawn_blocking(move || recognise(&read, &zone, lane, frame));
         }
         telemetry::queue(stage.queued + works.len());
         let room = stage.queued < stage.config.queue_frames_max;
@@ -178,11 +179,11 @@ struct Done {
     took: Duration,
 }
 
-fn recognise(read: &ReadFrame, lane: String, frame: Waiting) -> Done {
+fn recognise(read: &ReadFrame, zone: &[f64; 4], lane: String, frame: Waiting) -> Done {
     let start = std::time::Instant::now();
     let bytes = frame.record.value.clone().unwrap_or_default();
     // A library that panics on some picture costs that picture, not the lane.
-    let result = catch_unwind(AssertUnwindSafe(|| read(&bytes)))
+    let result = catch_unwind(AssertUnwindSafe(|| read(&bytes, zone)))
         .unwrap_or_else(|_| Err(LprError::Network("the recogniser panicked on this frame".into())));
     Done { lane, frame, result, took: start.elapsed() }
 }

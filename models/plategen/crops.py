@@ -137,10 +137,10 @@ def camera(plate_image, rng, normal=False):
     return degrade.sensor(image, rng), corners
 
 
-def draw(glyphs, blanks, rng, kind=None):
+def draw(glyphs, blanks, rng, kind=None, often=layouts.WEIGHTS):
     """A plate, seen straight on, of any kind: (kind, text, RGB picture, character centres)."""
-    kinds = list(layouts.WEIGHTS)
-    weights = np.array([layouts.WEIGHTS[k] for k in kinds], float)
+    kinds = list(often)
+    weights = np.array([often[k] for k in kinds], float)
     kind = kind or str(rng.choice(kinds, p=weights / weights.sum()))
     return kind, *render.plate(kind, glyphs, blanks, rng)
 
@@ -160,9 +160,9 @@ def picture(glyphs, blanks, rng, kind, normal):
     return text, cv2.warpPerspective(seen, m, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def samples(glyphs, blanks, rng, kind=None, views=3):
+def samples(glyphs, blanks, rng, kind=None, views=3, often=layouts.WEIGHTS):
     """Views of one plate: (uint8 [48,168,3], labels [8], centres [8], kind) each."""
-    kind, text, image, points = draw(glyphs, blanks, rng, kind)
+    kind, text, image, points = draw(glyphs, blanks, rng, kind, often)
     return [_view(kind, text, image, points, rng) for _ in range(views)]
 
 

@@ -29,6 +29,11 @@ WEIGHTS = {
     "black_hk": 3, "black_macao": 2, "embassy": 3, "consular": 3, "police": 4, "learner": 3,
     "agricultural": 5, "temporary": 1,
 }
+# For chunks that make up for what the weights above draw too seldom to be learnt.
+RARE = {
+    "temporary": 26, "agricultural": 24, "green_large": 12, "green_small": 10, "learner": 8, "consular": 8,
+    "yellow_two_line": 6, "police": 3, "black_hk": 1, "black_macao": 1, "embassy": 1,
+}
 SIZES = {
     "yellow_two_line": (440, 220), "agricultural": (300, 165), "temporary": (220, 140),
     "green_small": (480, 140), "green_large": (480, 140),

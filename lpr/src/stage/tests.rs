@@ -43,7 +43,7 @@ mod on_a_log {
     use crate::sniff::DecodeError;
 
     /// A frame is `TEXT@X`, or `!` for one that cannot be read, or empty for one without a plate.
-    fn read(bytes: &[u8]) -> Result<PictureReading, LprError> {
+    fn read(bytes: &[u8], _zone: &[f64; 4]) -> Result<PictureReading, LprError> {
         let text = std::str::from_utf8(bytes).unwrap();
         let plates = match text.split_once('@') {
             Some((text, x)) => {
@@ -142,11 +142,11 @@ mod on_a_log {
         let log = open(folder.path()).await;
         let panicked = Arc::new(AtomicBool::new(false));
         let flag = panicked.clone();
-        let reader: ReadFrame = Arc::new(move |bytes| {
+        let reader: ReadFrame = Arc::new(move |bytes, zone| {
             if !flag.swap(true, Ordering::SeqCst) {
                 panic!("the first frame");
             }
-            read(bytes)
+            read(bytes, zone)
         });
         for i in 0..4 {
             log.append(frame("JCZ-1.L1", i, 100 * i as i64, "苏G12345@100")).await.unwrap();
@@ -189,10 +189,10 @@ mod on_a_log {
         }
         let count = Arc::new(AtomicUsize::new(0));
         let counter = count.clone();
-        let reader: ReadFrame = Arc::new(move |bytes| {
+        let reader: ReadFrame = Arc::new(move |bytes, zone| {
             counter.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(15));
-            read(bytes)
+            read(bytes, zone)
         });
         let done = || async {
             let reads = reads(&log).await;
