@@ -97,14 +97,14 @@ pub fn spool_ready(spool: Arc<Spool>) -> ReadyCheck {
     let looks = Arc::clone(&seen);
     tokio::spawn(async move {
         loop {
-            let standing = spool.standing().await;
+            let standing = spool.standing().await.map_err(|e| format!("the spool does not say what waits in it: {e}"));
             if let Ok(mut seen) = looks.lock() {
                 *seen = Some(standing);
             }
             tokio::time::sleep(SPOOL_LOOKS).await;
         }
     });
-    Arc::new(move || match seen.lock().ok().and_then(|s| *s) {
+    Arc::new(move || match seen.lock().ok().and_then(|s| s.clone()).transpose()? {
         Some(SpoolStanding { waiting, kept, forwarded, records_max }) if waiting > 0 => {
             Err(format!("{waiting} of at most {records_max} reads wait for the log ({kept} kept, {forwarded} forwarded since the start)"))
         }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::decision::Verdict;
-use portgate_core::journal::JournalEvent;
+use portgate_core::journal::{JournalEvent, REPEATED_READ};
 use portgate_core::time::Instant as GateTime;
 use portgate_store::Store;
 use serde_json::{json, Value};
 
-use crate::support::{eventually, kafka, run, text, Broker, Gate, SmallDisk};
+use crate::support::{eventually, kafka, run, sound, text, Broker, Gate, SmallDisk};
 
 const SITE: &str = "LYG-1";
 /// Lanes that open by themselves.
@@ -124,11 +124,7 @@ struct Audit {
 /// What the store of a stopped gate says; no arm went up after its command's expiry, and nothing was
 /// commanded on evidence older than a command may be.
 fn audit(dir: &Path) -> Audit {
-    let at = dir.to_str().unwrap();
-    let out = run(&["check", at]);
-    assert!(out.status.success(), "{}", text(&out));
-    let out = run(&["replay", at]);
-    assert!(out.status.success() && text(&out).contains(" 0 differ"), "{}", text(&out));
+    sound(dir);
     let store = Store::open(&dir.join("store"), SITE).unwrap();
     let mut audit = Audit::default();
     let mut commands: BTreeMap<String, Command> = BTreeMap::new();
@@ -153,7 +149,7 @@ fn audit(dir: &Path) -> Audit {
                         *audit.taken.entry(id).or_default() += 1;
                     }
                 }
-                JournalEvent::Dropped { reason, .. } if reason.starts_with("repeat") => audit.repeats += 1,
+                JournalEvent::Dropped { reason, .. } if reason == REPEATED_READ => audit.repeats += 1,
                 JournalEvent::Decision { decision } => {
                     audit.decided += u64::from(decision.version == 1);
                     let cut_off = decision.reasons.iter().any(|r| r.code == "SYS_CUT_OFF");

@@ -12,9 +12,10 @@ use serde_json::Value;
 /// How long anything that must happen may take on a busy machine of two cores.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program.
+/// The program; `PORTGATE_PROGRAM` names another build of it, such as one that a long campaign keeps
+/// while the work goes on.
 pub fn portgate() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_portgate"))
+    std::env::var_os("PORTGATE_PROGRAM").map_or_else(|| Command::new(env!("CARGO_BIN_EXE_portgate")), Command::new)
 }
 
 /// Runs a command of the program to its end.
@@ -25,6 +26,15 @@ pub fn run(args: &[&str]) -> Output {
 /// Text of an output, both streams.
 pub fn text(out: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+}
+
+/// Nothing is wrong with a stopped gate's store, and its journal decided again gives the same.
+pub fn sound(dir: &Path) {
+    let at = dir.to_str().expect("a path in UTF-8");
+    let out = run(&["check", at]);
+    assert!(out.status.success(), "{}", text(&out));
+    let out = run(&["replay", at]);
+    assert!(out.status.success() && text(&out).contains(" 0 differ"), "{}", text(&out));
 }
 
 /// Folder of the photographs and specifications beside the project, if it is there.

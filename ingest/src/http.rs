@@ -188,7 +188,7 @@ async fn accept_frame(
     let Query(query) = query.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "PG-HTTP-QUERY-INVALID", e.body_text()))?;
     let _slot = slot(&edge.frames)?;
     if let Some(spool) = &edge.spool {
-        if spool.standing().await.waiting > 0 {
+        if spool.standing().await?.waiting > 0 {
             return Err(LogError::Unavailable("reads wait in the spool".into()).into());
         }
     }

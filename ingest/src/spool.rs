@@ -87,7 +87,7 @@ impl Spool {
             forwarded: AtomicU64::new(0),
             came: Notify::new(),
         };
-        let waiting = spool.standing().await.waiting;
+        let waiting = spool.standing().await?.waiting;
         if waiting > 0 {
             tracing::warn!(waiting, "reads of an earlier run wait in the spool; they are forwarded first");
         }
@@ -99,24 +99,29 @@ impl Spool {
     }
 
     /// How it is doing.
-    pub async fn standing(&self) -> SpoolStanding {
-        let waiting = self.range().await.map_or(0, |r| r.end.saturating_sub(r.earliest));
+    ///
+    /// # Errors
+    /// When the spool cannot say what waits in it: then no read may go past it.
+    pub async fn standing(&self) -> Result<SpoolStanding, LogError> {
+        let range = self.range().await?;
+        let waiting = range.end.saturating_sub(range.earliest);
         metrics::gauge!(telemetry::SPOOL_WAITING).set(waiting as f64);
-        SpoolStanding {
+        Ok(SpoolStanding {
             waiting,
             kept: self.kept.load(Ordering::Relaxed),
             forwarded: self.forwarded.load(Ordering::Relaxed),
             records_max: self.records_max,
-        }
+        })
     }
 
     /// Brings a read to the log, or keeps it. Ok: it is durable, here or there.
     ///
     /// # Errors
-    /// What the call is answered: 503 when the spool is full or cannot be written.
+    /// What the call is answered: 503 when the spool is full, cannot be written or does not say
+    /// whether anything waits in it.
     pub(crate) async fn take(&self, log: &dyn Log, record: NewRecord) -> Result<(), Problem> {
         let received_ms = clock::now().as_millis();
-        if self.standing().await.waiting == 0 {
+        if self.standing().await?.waiting == 0 {
             match tokio::time::timeout(DIRECT_WAIT, log.append(record.clone())).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(e)) if !e.is_retriable() => return Err(e.into()),
@@ -130,7 +135,7 @@ impl Spool {
     async fn keep(&self, record: NewRecord) -> Result<(), Problem> {
         let ahead = self.in_flight.fetch_add(1, Ordering::AcqRel);
         let _place = Place(&self.in_flight);
-        if self.standing().await.waiting.saturating_add(ahead) >= self.records_max {
+        if self.standing().await?.waiting.saturating_add(ahead) >= self.records_max {
             metrics::counter!(telemetry::SPOOL_READS, "outcome" => "full").increment(1);
             let message = format!("the log is away and {} reads wait already; repeat the call with the same event_id", self.records_max);
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-SPOOL-FULL", message).retry_after(10));
@@ -151,7 +156,7 @@ impl Spool {
         let mut begun: Option<(Instant, u64)> = None;
         loop {
             let attempt = async {
-                if self.standing().await.waiting == 0 {
+                if self.standing().await?.waiting == 0 {
                     self.came.notified().await;
                 }
                 self.forward_some(&*log).await
@@ -166,7 +171,7 @@ impl Spool {
                     wait = RETRY_WAIT.0;
                     let (since, count) = begun.get_or_insert((Instant::now(), 0));
                     *count += n;
-                    if self.standing().await.waiting == 0 {
+                    if self.standing().await.is_ok_and(|s| s.waiting == 0) {
                         tracing::info!(reads = *count, took_ms = since.elapsed().as_millis(), "what was kept is in the log");
                         begun = None;
                     }

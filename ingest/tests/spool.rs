@@ -111,7 +111,7 @@ impl Gate {
     async fn heal(&self) {
         self.log.shut.store(false, Ordering::SeqCst);
         let forward = tokio::spawn(self.spool.clone().forward(self.log.clone(), pending()));
-        while self.spool.standing().await.waiting > 0 {
+        while self.spool.standing().await.unwrap().waiting > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         forward.abort();
@@ -128,18 +128,18 @@ async fn reads_of_an_outage_reach_the_log_once_in_order_and_with_their_time() {
     let dir = tempfile::tempdir().unwrap();
     let open = gate(dir.path(), false, 1000).await;
     assert_eq!(open.read(0).await.0, StatusCode::ACCEPTED);
-    assert_eq!((open.stored().await.len(), open.spool.standing().await.kept), (1, 0), "with the log there nothing is kept");
+    assert_eq!((open.stored().await.len(), open.spool.standing().await.unwrap().kept), (1, 0), "with the log there nothing is kept");
     open.log.shut.store(true, Ordering::SeqCst);
     for n in 1..=50 {
         assert_eq!(open.read(n).await.0, StatusCode::ACCEPTED, "{n}");
     }
     assert_eq!(open.post("frames", vec![0xff, 0xd8]).await, (StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-LOG-UNAVAILABLE".into()));
-    assert_eq!(open.spool.standing().await.waiting, 50);
+    assert_eq!(open.spool.standing().await.unwrap().waiting, 50);
     drop(open);
 
     // The node stops and starts again while the log is still away.
     let again = gate(dir.path(), true, 1000).await;
-    assert_eq!(again.spool.standing().await.waiting, 50);
+    assert_eq!(again.spool.standing().await.unwrap().waiting, 50);
     let restarted = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     again.log.shut.store(false, Ordering::SeqCst);
     assert_eq!(again.read(51).await.0, StatusCode::ACCEPTED);
@@ -152,7 +152,7 @@ async fn reads_of_an_outage_reach_the_log_once_in_order_and_with_their_time() {
     assert!(stored[1..=50].iter().all(|r| r.timestamp_ms <= restarted), "with the time at which the gate got them");
     drop(again);
     let later = gate(dir.path(), false, 1000).await;
-    assert_eq!(later.spool.standing().await.waiting, 0, "what is forwarded is gone from the spool for good");
+    assert_eq!(later.spool.standing().await.unwrap().waiting, 0, "what is forwarded is gone from the spool for good");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,5 +175,5 @@ async fn what_is_wrong_is_refused_as_ever() {
     let dir = tempfile::tempdir().unwrap();
     let gate = gate(dir.path(), true, 10).await;
     assert_eq!(gate.post("reads", r#"{"crad":"C"}"#).await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(gate.spool.standing().await.waiting, 0);
+    assert_eq!(gate.spool.standing().await.unwrap().waiting, 0);
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use portgate_core::journal::{AuthorisedBy, JournalEvent};
+use portgate_core::journal::{AuthorisedBy, JournalEvent, REPEATED_READ};
 use portgate_core::policy::Policy;
 use portgate_core::reason::SysReason;
 use portgate_core::site::{Difference, Replay};
@@ -184,7 +184,7 @@ pub fn conflicts_of(store: &Store) -> Result<Vec<u8>> {
         after = last.seq;
         for (entry, _) in &entries {
             let line = match &entry.event {
-                JournalEvent::Dropped { reason, .. } if reason.starts_with("repeat") => {
+                JournalEvent::Dropped { reason, .. } if reason == REPEATED_READ => {
                     repeats += 1;
                     continue;
                 }

@@ -179,6 +179,9 @@ pub struct JournalEntry {
     pub event: JournalEvent,
 }
 
+/// Reason with which a repeated read is dropped ([`JournalEvent::Dropped`]).
+pub const REPEATED_READ: &str = "repeat of a read already taken in";
+
 /// What can stand in the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]

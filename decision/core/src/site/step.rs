@@ -8,7 +8,7 @@ use super::{Change, Input, LaneState, Left, Step, World};
 use crate::command::{BarrierState, Command, Order};
 use crate::decision::{Answer, AnswerOutcome, Beside, Decision, PlateSource, ReasonRecord, Verdict};
 use crate::facts::{Entry, FactError, FactSource, Reservation, UseBook};
-use crate::journal::{AuthorisedBy, Ending, JournalEvent};
+use crate::journal::{AuthorisedBy, Ending, JournalEvent, REPEATED_READ};
 use crate::people::Principal;
 use crate::plate::normalise;
 use crate::policy::Policy;
@@ -125,7 +125,7 @@ impl Run<'_> {
     fn read(&mut self, read: ReadMessage) -> Result<(), FactError> {
         let event_id = read.event_id.clone().unwrap_or_default();
         if self.world.seen(&event_id)? {
-            self.emit(JournalEvent::Dropped { event_id, reason: "repeat of a read already taken in".into() });
+            self.emit(JournalEvent::Dropped { event_id, reason: REPEATED_READ.into() });
             return Ok(());
         }
         let Some(place) = self.place(&read.lane)? else {

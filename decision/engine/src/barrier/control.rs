@@ -71,10 +71,19 @@ impl Control {
         Self { fence: 0, known: VecDeque::new(), arm: Arm::Down, waiting: None, last: None, open_ms_max }
     }
 
-    /// A command that was taken off the log before a start: it is not executed again.
-    pub fn remember(&mut self, command: &Command) {
+    /// A command that was taken off the log before a start: it is not executed again. The arm may
+    /// have been up for its vehicle until `now`.
+    pub fn remember(&mut self, command: &Command, now: Instant) {
         self.fence = self.fence.max(command.fence);
-        self.learn(&command.command_id);
+        if self.learn(&command.command_id) && command.order == Order::Open && self.arm == Arm::Down {
+            let approach_id = command.approach_id.clone();
+            self.last = Some(Cycle { approach_id, since: command.issued_at, down: now, passed: false });
+        }
+    }
+
+    /// Whether the arm is down and nothing waits for it.
+    pub fn is_down(&self) -> bool {
+        self.arm == Arm::Down && self.waiting.is_none()
     }
 
     /// The last command heard of.
@@ -402,9 +411,22 @@ mod tests {
     #[test]
     fn what_was_taken_off_the_log_before_a_start_is_not_executed_again() {
         let mut barrier = Control::new(15_000);
-        barrier.remember(&open("a", 3));
-        assert_eq!(barrier.last(), Some("a".into()));
-        assert!(barrier.command(open("a", 3), at(1)).is_empty());
-        assert_eq!(states(&barrier.command(open("b", 2), at(1))), [BarrierState::Rejected]);
+        barrier.remember(&open("a", 3), at(900));
+        assert_eq!((barrier.last(), barrier.is_down()), (Some("a".into()), true));
+        assert!(barrier.command(open("a", 3), at(1_000)).is_empty());
+        assert_eq!(states(&barrier.command(open("b", 2), at(1_000))), [BarrierState::Rejected]);
+    }
+
+    #[test]
+    fn a_vehicle_that_went_through_before_a_start_is_not_opened_for_again() {
+        let again = || Command { approach_id: "ap-a".into(), ..open("again", 4) };
+        let mut barrier = Control::new(15_000);
+        barrier.remember(&open("a", 3), at(900));
+        assert!(barrier.passed(at(700)).is_empty());
+        assert_eq!(states(&barrier.command(again(), at(1_000))), [BarrierState::Rejected]);
+        // Nobody came meanwhile: a person's word opens once more.
+        let mut barrier = Control::new(15_000);
+        barrier.remember(&open("a", 3), at(900));
+        assert!(barrier.command(again(), at(1_000)).contains(&Act::Raise));
     }
 }

@@ -3,8 +3,11 @@
 //! Progress on `portgate.commands` is committed *before* a command is executed: a crash in between
 //! loses an opening (the gate hears nothing, the command expires, a person sees to it) and never
 //! repeats one.
+//!
+//! Of several processes with barriers the group gives each lane's commands to one. Passages behind a
+//! barrier are heard by all of them ([`super::passages`]): the one whose arm is up lowers it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,10 +16,10 @@ use std::time::Duration;
 use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::people::{Principal, Role};
 use portgate_core::read::{BarrierReport, ReadMessage};
-use portgate_core::time::Instant;
 use portgate_log::{topics, Consumer, ConsumerOptions, Log, LogError, NewRecord, Record, StartFrom};
 use tokio::sync::mpsc;
 
+use super::passages::{self, Passed};
 use super::{Act, Barrier, Control};
 use crate::clock::Clock;
 use crate::engine::Worker;
@@ -37,12 +40,12 @@ impl Default for BarrierOptions {
     }
 }
 
-/// Commands of before a start that are looked at again, per partition.
-const LOOK_BACK: u64 = 1024;
 /// Records polled at once.
 const POLL_RECORDS: usize = 256;
 /// Longest wait for records.
 const POLL_WAIT: Duration = Duration::from_millis(500);
+/// Passages waiting to be looked at; beyond it their readers wait.
+const PASSAGES_MAX: usize = 1024;
 /// Reports waiting for the log; beyond it the oldest barrier waits.
 const REPORTS_MAX: usize = 1024;
 /// Arms moving at once.
@@ -72,10 +75,10 @@ pub async fn drive(
     let (reports, outgoing) = mpsc::channel(REPORTS_MAX);
     let (moved, mut arrived) = mpsc::channel(MOVES_MAX);
     let reporter = Worker(tokio::spawn(report_all(log.clone(), clock.clone(), outgoing)));
-    let mut driver = Driver { log, barrier, clock, options, lanes: BTreeMap::new(), reports, moved };
-    driver.look_back().await?;
-    let topics = [topics::COMMANDS, topics::READS];
-    let consumer = driver.log.consumer(ConsumerOptions::new(&driver.options.group, &topics, StartFrom::Earliest)).await?;
+    let (passed, mut passages) = mpsc::channel(PASSAGES_MAX);
+    let followers = passages::follow(&log, &clock, &passed).await?;
+    let mut driver = Driver { log, barrier, clock, options, lanes: BTreeMap::new(), ours: BTreeSet::new(), reports, moved };
+    let consumer = driver.log.consumer(ConsumerOptions::new(&driver.options.group, &[topics::COMMANDS], StartFrom::Earliest)).await?;
     let result = loop {
         let wait = driver.until_due();
         tokio::select! {
@@ -83,6 +86,7 @@ pub async fn drive(
             () = &mut stop => break Ok(()),
             Some(moved) = arrived.recv() => driver.moved(moved).await,
             () = driver.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => driver.due().await,
+            Some(passed) = passages.recv() => driver.passed(&passed).await,
             polled = consumer.poll(POLL_RECORDS, POLL_WAIT) => match polled {
                 Ok(records) => {
                     if let Err(e) = driver.take(&*consumer, records).await {
@@ -98,6 +102,7 @@ pub async fn drive(
             },
         }
     };
+    drop(followers);
     drop(driver);
     drop(reporter);
     if let Err(e) = consumer.close().await {
@@ -117,38 +122,51 @@ struct Driver {
     clock: Arc<dyn Clock>,
     options: BarrierOptions,
     lanes: BTreeMap<String, Lane>,
+    /// Partitions of commands that the group has given to this process, and that were looked back at.
+    ours: BTreeSet<u32>,
     reports: mpsc::Sender<(String, ReadMessage)>,
     moved: mpsc::Sender<Moved>,
 }
 
 impl Driver {
-    /// Learns which commands were taken off the log before. Their barriers are down now (they
-    /// close by themselves), which is reported, so that a vehicle that did not get through is seen
-    /// to.
-    async fn look_back(&mut self) -> Result<(), LogError> {
+    /// Learns which commands of the partitions that have come to this process were taken off the log
+    /// before, and who has gone through since. Their barriers are down now (they close by
+    /// themselves), which is reported, so that a vehicle that did not get through is seen to.
+    async fn look_back(&mut self, consumer: &dyn Consumer) -> Result<(), LogError> {
+        let held: BTreeSet<u32> = consumer.assignment().iter().filter(|p| p.topic == topics::COMMANDS).map(|p| p.partition).collect();
+        self.ours.retain(|p| held.contains(p));
+        let new: Vec<u32> = held.difference(&self.ours).copied().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut remembered = BTreeSet::new();
         for lag in self.log.lag(&self.options.group, &[topics::COMMANDS]).await? {
-            let Some(committed) = lag.committed else { continue };
             let partition = lag.partition.partition;
-            let earliest = self.log.ranges(topics::COMMANDS).await?.iter().find(|r| r.partition == partition).map_or(0, |r| r.earliest);
-            let mut from = committed.saturating_sub(LOOK_BACK).max(earliest);
-            while from < committed {
-                let batch = self.log.read(topics::COMMANDS, partition, from, POLL_RECORDS, Duration::ZERO).await?;
-                for record in batch.records.iter().filter(|r| r.offset < committed) {
-                    if let Ok(command) = record.json::<Command>() {
-                        self.lane(&command).control.remember(&command);
-                    }
+            let Some(committed) = lag.committed.filter(|_| new.contains(&partition)) else { continue };
+            for record in passages::last(&*self.log, topics::COMMANDS, partition, committed).await? {
+                if let Ok(command) = record.json::<Command>() {
+                    let now = self.clock.now();
+                    self.lane(&command).control.remember(&command, now);
+                    remembered.insert(command.lane);
                 }
-                if batch.next_offset <= from {
-                    break;
-                }
-                from = batch.next_offset;
             }
         }
-        let closed: Vec<(String, String)> =
-            self.lanes.iter().filter_map(|(lane, l)| l.control.last().map(|id| (lane.clone(), id))).collect();
-        for (lane, command_id) in closed {
-            self.report(&lane, BarrierState::Closed, command_id, "start").await;
+        if !remembered.is_empty() {
+            for range in self.log.ranges(topics::READS).await? {
+                for record in passages::last(&*self.log, topics::READS, range.partition, range.end).await? {
+                    if let Some(passed) = Passed::of(&record).filter(|p| remembered.contains(&p.lane)) {
+                        self.passed(&passed).await;
+                    }
+                }
+            }
         }
+        for lane in remembered {
+            let last = self.lanes.get(&lane).filter(|l| l.control.is_down()).and_then(|l| l.control.last());
+            if let Some(command_id) = last {
+                self.report(&lane, BarrierState::Closed, command_id, "start").await;
+            }
+        }
+        self.ours.extend(new);
         Ok(())
     }
 
@@ -157,18 +175,19 @@ impl Driver {
         self.lanes.entry(command.lane.clone()).or_insert_with(|| Lane { control: Control::new(open_ms_max), site: command.site.clone() })
     }
 
-    /// Takes polled records: first their progress, then what they say.
+    /// Takes polled commands: first their progress, then what they say.
     async fn take(&mut self, consumer: &dyn Consumer, records: Vec<Record>) -> Result<(), LogError> {
+        // Before anything of a new partition is committed: it is told apart from what was taken before.
+        self.look_back(consumer).await?;
         let positions: Vec<_> = records.iter().map(Record::position).collect();
         if positions.is_empty() {
             return Ok(());
         }
         consumer.commit(&positions).await?;
-        let commands: Vec<(u64, Command)> = records
+        let commands: Vec<Command> = records
             .iter()
-            .filter(|r| r.topic == topics::COMMANDS)
             .filter_map(|r| match r.json() {
-                Ok(command) => Some((r.offset, command)),
+                Ok(command) => Some(command),
                 Err(e) => {
                     tracing::warn!(error = e, offset = r.offset, "no command; passed over");
                     None
@@ -176,20 +195,9 @@ impl Driver {
             })
             .collect();
         // What has been taken back by now is not executed first.
-        for (_, command) in commands.iter().filter(|(_, c)| c.order == Order::Withdraw) {
-            self.command(command.clone()).await;
-        }
-        for record in records {
-            if record.topic == topics::COMMANDS {
-                let open = commands.iter().find(|(offset, c)| *offset == record.offset && c.order == Order::Open);
-                if let Some((_, command)) = open {
-                    self.command(command.clone()).await;
-                }
-            } else if let Ok(read) = record.json::<ReadMessage>() {
-                if read.vehicle_passed == Some(true) {
-                    self.passed(&read.lane, Instant::from_millis(record.timestamp_ms)).await;
-                }
-            }
+        let (withdrawn, open): (Vec<_>, Vec<_>) = commands.into_iter().partition(|c| c.order == Order::Withdraw);
+        for command in withdrawn.into_iter().chain(open) {
+            self.command(command).await;
         }
         Ok(())
     }
@@ -201,9 +209,9 @@ impl Driver {
         self.act(&lane, acts).await;
     }
 
-    async fn passed(&mut self, lane: &str, at: Instant) {
-        let acts = self.lanes.get_mut(lane).map(|l| l.control.passed(at)).unwrap_or_default();
-        self.act(lane, acts).await;
+    async fn passed(&mut self, passed: &Passed) {
+        let acts = self.lanes.get_mut(&passed.lane).map(|l| l.control.passed(passed.at)).unwrap_or_default();
+        self.act(&passed.lane, acts).await;
     }
 
     async fn moved(&mut self, moved: Moved) {

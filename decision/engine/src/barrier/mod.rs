@@ -10,6 +10,7 @@
 
 mod control;
 mod drive;
+mod passages;
 mod simulated;
 
 pub use control::{Act, Control};

@@ -1,5 +1,6 @@
 //! The engine on the real embedded log and the real store.
 
+mod barriers;
 mod crash;
 mod day;
 mod hostile;

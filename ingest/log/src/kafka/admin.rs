@@ -1,8 +1,9 @@
 //! Topics on the cluster: creating and checking them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
@@ -46,9 +47,7 @@ pub(super) async fn create_topics(cluster: &Cluster, specs: &[TopicSpec]) -> Res
             Err((name, code)) => return Err(kafka_error(&KafkaError::AdminOp(code), &name)),
         }
     }
-    for spec in there {
-        check(cluster, spec).await?;
-    }
+    check(cluster, &admin, &there).await?;
     for spec in specs {
         wait_for_leaders(cluster, spec).await?;
         let topic = Topic { partitions: spec.partitions, compacted: spec.compacted, record_bytes_max: spec.record_bytes_max };
@@ -60,44 +59,67 @@ pub(super) async fn create_topics(cluster: &Cluster, specs: &[TopicSpec]) -> Res
 
 /// How a topic is set up.
 pub(super) async fn describe(cluster: &Cluster, topic: &str) -> Result<Described> {
-    let options = AdminOptions::new().request_timeout(Some(cluster.config.timeout));
-    let answer = admin(cluster)?
-        .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
-        .await
-        .map_err(|e| kafka_error(&e, topic))?
-        .pop()
-        .ok_or_else(|| LogError::Unavailable(format!("{topic}: no answer")))?
-        .map_err(|code| kafka_error(&KafkaError::AdminOp(code), topic))?;
-    let value = |name: &str| answer.get(name).and_then(|e| e.value.clone());
-    Ok(Described {
-        compacted: value("cleanup.policy").is_some_and(|v| v.contains("compact")),
-        message_bytes_max: value("max.message.bytes").and_then(|v| v.parse().ok()).unwrap_or(usize::MAX),
-    })
+    let mut found = describe_all(cluster, &admin(cluster)?, &[topic]).await?;
+    found.remove(topic).ok_or_else(|| LogError::Unavailable(format!("{topic}: no answer")))
 }
 
-async fn check(cluster: &Cluster, spec: &TopicSpec) -> Result<()> {
-    let differs = |what: String| Err(LogError::TopicMismatch { topic: spec.name.clone(), what });
-    // Another node may have created it this very moment, and not every broker knows it yet.
-    let deadline = tokio::time::Instant::now() + cluster.config.timeout;
-    let partitions = loop {
-        match cluster.partitions(&spec.name).await {
-            Err(LogError::UnknownTopic(_)) if tokio::time::Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            known => break known?,
+/// How topics are set up, asked at once: a client for each would take the better part of a second.
+async fn describe_all(cluster: &Cluster, admin: &AdminClient<Context>, topics: &[&str]) -> Result<BTreeMap<String, Described>> {
+    let options = AdminOptions::new().request_timeout(Some(cluster.config.timeout));
+    let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let mut found = BTreeMap::new();
+    if asked.is_empty() {
+        return Ok(found);
+    }
+    for answer in admin.describe_configs(&asked, &options).await.map_err(|e| kafka_error(&e, "describing topics"))? {
+        let answer = answer.map_err(|code| kafka_error(&KafkaError::AdminOp(code), "describing topics"))?;
+        let value = |name: &str| answer.get(name).and_then(|e| e.value.clone());
+        let described = Described {
+            compacted: value("cleanup.policy").is_some_and(|v| v.contains("compact")),
+            message_bytes_max: value("max.message.bytes").and_then(|v| v.parse().ok()).unwrap_or(usize::MAX),
+        };
+        if let OwnedResourceSpecifier::Topic(name) = answer.specifier {
+            found.insert(name, described);
         }
-    };
-    if partitions != spec.partitions {
-        return differs(format!("has {partitions} partitions, not {}", spec.partitions));
     }
-    let described = describe(cluster, &spec.name).await?;
-    if described.compacted != spec.compacted {
-        return differs(format!("compacted is {}", described.compacted));
+    Ok(found)
+}
+
+/// Topics that were there already are as they are wanted.
+async fn check(cluster: &Cluster, admin: &AdminClient<Context>, specs: &[&TopicSpec]) -> Result<()> {
+    // Another node may have created them this very moment, and not every broker knows them yet.
+    let deadline = tokio::time::Instant::now() + cluster.config.timeout;
+    for spec in specs {
+        let partitions = loop {
+            match cluster.partitions(&spec.name).await {
+                Err(LogError::UnknownTopic(_)) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                known => break known?,
+            }
+        };
+        if partitions != spec.partitions {
+            return differs(spec, format!("has {partitions} partitions, not {}", spec.partitions));
+        }
     }
-    if described.record_bytes_max() < spec.record_bytes_max {
-        return differs(format!("takes records of {} bytes, not {}", described.record_bytes_max(), spec.record_bytes_max));
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let described = describe_all(cluster, admin, &names).await?;
+    for spec in specs {
+        let Some(is) = described.get(&spec.name) else {
+            return Err(LogError::Unavailable(format!("{}: no answer", spec.name)));
+        };
+        if is.compacted != spec.compacted {
+            return differs(spec, format!("compacted is {}", is.compacted));
+        }
+        if is.record_bytes_max() < spec.record_bytes_max {
+            return differs(spec, format!("takes records of {} bytes, not {}", is.record_bytes_max(), spec.record_bytes_max));
+        }
     }
     Ok(())
+}
+
+fn differs(spec: &TopicSpec, what: String) -> Result<()> {
+    Err(LogError::TopicMismatch { topic: spec.name.clone(), what })
 }
 
 /// A topic just created may have no leader for a moment; what is sent then is refused.
