@@ -179,13 +179,11 @@ async fn diverged(store: &Store, log: &dyn Log) -> Result<bool, EngineError> {
     let last = last_seq(log, store.site(), range).await?.map_or(0, |(seq, _)| seq).min(head);
     let Some(seq) = last.checked_sub(1) else { return Ok(false) };
     let from = after(log, store.site(), range, seq).await?;
-    let theirs = first_of(log, store.site(), partition, from, range.end).await?;
+    let follows = |record: &Record| record.key_str() == Some(store.site()) && seq_of(record).is_some_and(|s| s > seq);
+    let theirs = first(log, partition, from..range.end, READ_RECORDS_MAX, follows).await?;
     let mine = store.journal_after(seq, 1)?.pop().map(|(_, bytes)| bytes);
-    Ok(match theirs {
-        Some(record) if seq_of(&record) == Some(last) => mine.as_deref() != record.value.as_deref(),
-        // Entries before those kept are past comparing.
-        Some(_) | None => false,
-    })
+    // Entries before those kept are past comparing.
+    Ok(theirs.filter(|r| seq_of(r) == Some(last)).is_some_and(|record| mine.as_deref() != record.value.as_deref()))
 }
 
 /// The last entry of the site on the log with its bytes.
@@ -220,26 +218,40 @@ pub(crate) async fn range_of(log: &dyn Log, partition: u32) -> Result<Option<Par
     Ok(log.ranges(topics::JOURNAL).await?.into_iter().find(|r| r.partition == partition))
 }
 
-/// An offset from which the site's entries after `seq` follow, found by halving: entries stand in
-/// their order but for repeats, which the reader drops.
+/// An offset from which the site's entries after `seq` follow, perhaps with some before them, which the
+/// reader drops: entries stand in their order but for repeats. A node that starts again lacks few, so
+/// it is looked for from the end in growing steps, then by halving; a question takes a cluster half a
+/// second, and a stretch that is read in one go is close enough.
 async fn after(log: &dyn Log, site: &str, range: PartitionRange, seq: u64) -> Result<u64, EngineError> {
+    let stretch = READ_RECORDS_MAX as u64;
     let (mut low, mut high) = (range.earliest, range.end);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match first_of(log, site, range.partition, middle, high).await? {
-            Some(record) if seq_of(&record).is_some_and(|s| s <= seq) => low = record.offset.saturating_add(1),
-            Some(_) | None => high = middle,
+    let mut step = stretch;
+    let mut below = false;
+    while high.saturating_sub(low) > stretch {
+        let middle = if below { low + (high - low) / 2 } else { range.end.saturating_sub(step).max(low + 1) };
+        step = step.saturating_mul(8);
+        let found = first(log, range.partition, middle..high, SEARCH_RECORDS_MAX, |r| r.key_str() == Some(site)).await?;
+        if found.is_some_and(|record| seq_of(&record).is_some_and(|s| s <= seq)) {
+            (low, below) = (middle, true);
+        } else {
+            high = middle;
         }
     }
     Ok(low)
 }
 
-/// The site's first record in `from..to`.
-async fn first_of(log: &dyn Log, site: &str, partition: u32, from: u64, to: u64) -> Result<Option<Record>, EngineError> {
-    let mut at = from;
-    while at < to {
-        let batch = log.read(topics::JOURNAL, partition, at, SEARCH_RECORDS_MAX, Duration::ZERO).await?;
-        if let Some(found) = batch.records.into_iter().find(|r| r.offset < to && r.key_str() == Some(site)) {
+/// The first record in `offsets` that is `wanted`, read in batches of at most `max`.
+async fn first(
+    log: &dyn Log,
+    partition: u32,
+    offsets: std::ops::Range<u64>,
+    max: usize,
+    wanted: impl Fn(&Record) -> bool,
+) -> Result<Option<Record>, EngineError> {
+    let mut at = offsets.start;
+    while at < offsets.end {
+        let batch = log.read(topics::JOURNAL, partition, at, max, Duration::ZERO).await?;
+        if let Some(found) = batch.records.into_iter().find(|r| r.offset < offsets.end && wanted(r)) {
             return Ok(Some(found));
         }
         if batch.next_offset <= at {
