@@ -375,7 +375,6 @@ fn killed_under_load_over_kafka() {
 const STOPPED: Duration = Duration::from_secs(13);
 
 #[test]
-#[ignore = "minutes: make soak"]
 fn an_owner_stopped_for_longer_than_its_session_comes_back_to_nothing() {
     if kafka().is_none() {
         return println!("skipped: PORTGATE_KAFKA not set");
