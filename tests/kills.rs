@@ -371,6 +371,81 @@ fn killed_under_load_over_kafka() {
     campaign(kills(), &["--kafka", &brokers]);
 }
 
+/// Deciding, serving (with analytics), recognising, and the broker itself: each a process of its own.
+#[test]
+#[ignore = "minutes: make soak"]
+fn each_role_and_the_broker_killed_under_load() {
+    if kafka().is_none() {
+        return println!("skipped: PORTGATE_KAFKA not set");
+    }
+    let kills = kills();
+    let broker = Broker::start(19692);
+    let address = broker.address();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = |name: &str| folder.path().join(name);
+    let over = |role: &'static str| ["--kafka", &address, "--without", role].map(str::to_owned);
+    let start = |role: &str, without: &'static str| {
+        let args = over(without);
+        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+        if role == "serve" {
+            args.push("--demo");
+            return Gate::up(&dir(role), &args);
+        }
+        Gate::apart(&dir(role), &args)
+    };
+    let (decides, serves, recognises) = ("recognise,analyse,serve", "decide,recognise", "decide,analyse,serve");
+    let mut decide = start("decide", decides);
+    let mut serve = start("serve", serves);
+    let mut recognise = start("recognise", recognises);
+    registry(&serve);
+    let world = Arc::new(World::at(&serve));
+    let drivers = drive(&world);
+
+    let began = Instant::now();
+    let mut dice = 0x9e37_79b9_7f4a_7c15u64;
+    for n in 0..kills {
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        // Long enough that the one killed before is at work again in most cases, not in all.
+        std::thread::sleep(Duration::from_millis(500 + dice % 6000));
+        match n % 4 {
+            0 => {
+                decide.kill();
+                decide = start("decide", decides);
+            }
+            1 => {
+                *world.http.write().unwrap() = None;
+                serve.kill();
+                serve = start("serve", serves);
+                *world.http.write().unwrap() = Some(serve.http.clone());
+            }
+            2 => {
+                recognise.kill();
+                recognise = start("recognise", recognises);
+            }
+            _ => {
+                broker.run("kill");
+                std::thread::sleep(Duration::from_millis(dice % 3000));
+                broker.run("start");
+            }
+        }
+    }
+    let waiting = || serve.metric("portgate_ingest_spool_waiting_reads");
+    eventually("what was kept for the log is in it", || (waiting() == Some(0.0)).then_some(()));
+    // A decision of now: everything before it has been taken in, too.
+    std::thread::sleep(STOPPED);
+    world.over.store(true, Ordering::Relaxed);
+    for driver in drivers {
+        driver.join().expect("a driver ends in order");
+    }
+    eventually("what was kept for the log is in it", || (waiting() == Some(0.0)).then_some(()));
+    std::thread::sleep(Duration::from_secs(5));
+    let _ = (serve.stop(), recognise.stop(), decide.stop());
+    println!("kills {kills} (deciding, serving, recognising, the broker in turn) · {:.0} s", began.elapsed().as_secs_f64());
+    audit(&dir("decide"), &world);
+}
+
 /// Longer than a session.
 const STOPPED: Duration = Duration::from_secs(13);
 

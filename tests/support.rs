@@ -76,6 +76,25 @@ pub struct Gate {
 impl Gate {
     /// Starts `portgate up` on ports of its own; more arguments as given.
     pub fn up(dir: &Path, more: &[&str]) -> Self {
+        let mut gate = Self::spawn(dir, more);
+        let last = |line: String| line.split_whitespace().last().map(str::to_owned).unwrap_or_default();
+        gate.http = last(gate.says("control room"));
+        gate.sql = last(gate.says("sql")).trim_start_matches("postgresql://").to_owned();
+        let credentials = std::fs::read_to_string(dir.join("demo-credentials")).unwrap_or_default();
+        gate.secrets = credentials.lines().filter_map(|l| l.split_once(' ')).map(|(n, s)| (n.to_owned(), s.trim().to_owned())).collect();
+        let http = gate.http.clone();
+        eventually("ready", || ureq::get(format!("{http}/readyz")).call().ok());
+        gate
+    }
+
+    /// The same for a process without the role that serves: it has no address.
+    pub fn apart(dir: &Path, more: &[&str]) -> Self {
+        let mut gate = Self::spawn(dir, more);
+        gate.says("stop with");
+        gate
+    }
+
+    fn spawn(dir: &Path, more: &[&str]) -> Self {
         let mut command = portgate();
         command.arg("up").arg("--data").arg(dir).args(["--http", "127.0.0.1:0", "--sql", "127.0.0.1:0"]).args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -90,28 +109,22 @@ impl Gate {
                 }
             });
         }
-        let mut gate = Self { dir: dir.to_owned(), http: String::new(), sql: String::new(), child, output, secrets: BTreeMap::new() };
-        let find = |gate: &mut Self, word: &str| {
-            let start = Instant::now();
-            loop {
-                let line = gate.log().into_iter().find(|l| l.trim_start().starts_with(word));
-                if let Some(found) = line.and_then(|l| l.split_whitespace().last().map(str::to_owned)) {
-                    return found;
-                }
-                if let Ok(Some(status)) = gate.child.try_wait() {
-                    panic!("the gate ended with {status}:\n{}", gate.log().join("\n"));
-                }
-                assert!(start.elapsed() < PATIENCE, "the gate never said {word:?}:\n{}", gate.log().join("\n"));
-                std::thread::sleep(Duration::from_millis(50));
+        Self { dir: dir.to_owned(), http: String::new(), sql: String::new(), child, output, secrets: BTreeMap::new() }
+    }
+
+    /// Waits for the line that begins with `word`.
+    fn says(&mut self, word: &str) -> String {
+        let start = Instant::now();
+        loop {
+            if let Some(line) = self.log().into_iter().find(|l| l.trim_start().starts_with(word)) {
+                return line;
             }
-        };
-        gate.http = find(&mut gate, "control room");
-        gate.sql = find(&mut gate, "sql").trim_start_matches("postgresql://").to_owned();
-        let credentials = std::fs::read_to_string(dir.join("demo-credentials")).unwrap_or_default();
-        gate.secrets = credentials.lines().filter_map(|l| l.split_once(' ')).map(|(n, s)| (n.to_owned(), s.trim().to_owned())).collect();
-        let http = gate.http.clone();
-        eventually("ready", || ureq::get(format!("{http}/readyz")).call().ok());
-        gate
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the gate ended with {status}:\n{}", self.log().join("\n"));
+            }
+            assert!(start.elapsed() < PATIENCE, "the gate never said {word:?}:\n{}", self.log().join("\n"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Everything it printed.
