@@ -89,6 +89,9 @@ pub struct RecogniseConfig {
     pub models_dir: PathBuf,
     /// Threads that read plates; 0: one per core, at least one left for deciding.
     pub threads: usize,
+    /// Where in its frames a lane's plates count, by lane: left, top, right, bottom as fractions of the
+    /// sides. A lane not named: everywhere.
+    pub zone: BTreeMap<String, [f64; 4]>,
 }
 
 /// `[[camera]]`
@@ -155,7 +158,7 @@ impl Default for SqlConfig {
 
 impl Default for RecogniseConfig {
     fn default() -> Self {
-        Self { models_dir: PathBuf::new(), threads: 0 }
+        Self { models_dir: PathBuf::new(), threads: 0, zone: BTreeMap::new() }
     }
 }
 
@@ -232,6 +235,11 @@ impl Config {
                 bail!("webhook.url = {:?}: it begins with http:// or https://", hook.url);
             }
         }
+        for (lane, [left, top, right, bottom]) in &self.recognise.zone {
+            if !(0.0 <= *left && left < right && *right <= 1.0 && 0.0 <= *top && top < bottom && *bottom <= 1.0) {
+                bail!("recognise.zone of lane {lane}: left < right and top < bottom, each between 0 and 1");
+            }
+        }
         for camera in &self.camera {
             if !(camera.frames_per_s_max > 0.0 && camera.frames_per_s_max <= 60.0) {
                 bail!("camera of lane {}: frames_per_s_max = {}: between 0 and 60", camera.lane, camera.frames_per_s_max);
@@ -274,6 +282,14 @@ mod tests {
     fn values_are_checked_against_each_other() {
         let error = format!("{:#}", read("[http]\nlisten = \"127.0.0.1:5433\"\n").unwrap_err());
         assert!(error.contains("port of its own"), "{error}");
+    }
+
+    #[test]
+    fn a_lanes_zone_lies_within_its_frames() {
+        let loaded = read("[recognise.zone]\n\"JCZ-1.L1\" = [0.1, 0.4, 0.9, 1.0]\n").unwrap();
+        assert_eq!(loaded.config.recognise.zone.get("JCZ-1.L1"), Some(&[0.1, 0.4, 0.9, 1.0]));
+        let error = format!("{:#}", read("[recognise.zone]\n\"JCZ-1.L1\" = [0.9, 0.4, 0.1, 1.0]\n").unwrap_err());
+        assert!(error.contains("JCZ-1.L1") && error.contains("left < right"), "{error}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use portgate_ingest::{EdgeLimits, EdgeState, LaneDirectory, Spool};
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::kafka::{KafkaConfig, KafkaLog};
 use portgate_log::{topics, Log, LogError, TopicSpec};
-use portgate_lpr::StageConfig;
+use portgate_lpr::{StageConfig, TrackConfig};
 use portgate_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -151,7 +151,9 @@ async fn run(start: Start) -> Result<u8> {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1)),
             n => n,
         };
-        let stage = StageConfig { threads, ..StageConfig::default() };
+        let track = |zone: &[f64; 4]| TrackConfig { zone: *zone, ..TrackConfig::default() };
+        let zones = config.recognise.zone.iter().map(|(lane, zone)| (lane.clone(), track(zone))).collect();
+        let stage = StageConfig { threads, lanes: zones, ..StageConfig::default() };
         let (log, lanes, stop) = (log.clone(), lanes.clone(), stops.deciding.subscribe());
         deciding.spawn(async move {
             let site_of = Arc::new(move |lane: &str| lanes.get(lane).map(|l| l.site));

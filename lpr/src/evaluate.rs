@@ -33,6 +33,8 @@ const CROP_MAX: (u32, u32) = (260, 110);
 const CONFIDENCES: [f64; 8] = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
 /// Lower edges of the classes of width (the label's mark), pixels of the whole picture.
 const WIDTHS: [u32; 8] = [0, 60, 80, 100, 150, 200, 300, 400];
+/// Provinces printed in a line.
+const PROVINCES_A_LINE: usize = 8;
 /// The standard normal's 97.5th percentile, for 95 % intervals.
 const Z95: f64 = 1.959_964;
 
@@ -89,6 +91,8 @@ pub struct SetReport {
     pub plates: Ratio,
     /// The same, by the label's colour.
     pub by_colour: BTreeMap<String, Ratio>,
+    /// The same, by the label's first character: the province, on nearly every plate.
+    pub by_province: BTreeMap<String, Ratio>,
     /// The province's character of the nearest read.
     pub province: Ratio,
     /// What follows it.
@@ -148,6 +152,10 @@ impl fmt::Display for SetReport {
             writeln!(f, "  plates            {}", self.plates)?;
             for (colour, ratio) in &self.by_colour {
                 writeln!(f, "    {colour:<16}{ratio}")?;
+            }
+            let provinces: Vec<String> = self.by_province.iter().map(|(p, r)| format!("{p} {}/{}", r.of, r.all)).collect();
+            for (i, line) in provinces.chunks(PROVINCES_A_LINE).enumerate() {
+                writeln!(f, "  {:<18}{}", if i == 0 { "by province" } else { "" }, line.join("  "))?;
             }
             writeln!(f, "  province          {}", self.province)?;
             writeln!(f, "  serial            {}", self.serial)?;
@@ -236,6 +244,7 @@ fn count(report: &mut SetReport, label: &Label, plates: &[PlateReading]) {
     let split = |text: &str| -> (String, String) { (text.chars().take(1).collect(), text.chars().skip(1).collect()) };
     let (province, serial) = split(truth);
     let (read_province, read_serial) = nearest.map(|p| split(&p.text)).unwrap_or_default();
+    report.by_province.entry(province.clone()).or_default().count(right);
     report.province.count(province == read_province);
     report.serial.count(serial == read_serial);
     let there = |p: &PlateReading| label.mark.is_none_or(|m| m.contains(Quad(p.corners).centre()));
@@ -373,6 +382,8 @@ mod tests {
         count(&mut report, &label(None), &[reading("苏G12345", 0.5)]);
         assert_eq!(report.plates, Ratio { of: 1, all: 3 });
         assert_eq!(report.province, Ratio { of: 1, all: 3 });
+        assert_eq!(report.by_province.get("苏"), Some(&Ratio { of: 1, all: 3 }));
+        assert!(report.to_string().contains("by province       苏 1/3"), "{report}");
         assert_eq!(report.serial, Ratio { of: 2, all: 3 });
         assert_eq!(report.found, Ratio { of: 2, all: 3 });
         assert_eq!(report.character_errors, Ratio { of: 8, all: 21 });

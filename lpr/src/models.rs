@@ -59,6 +59,9 @@ struct RecogniserEntry {
     /// Calibration: logits are divided by this.
     #[serde(default = "one")]
     temperature: f64,
+    /// Calibration: the odds of each character's confidence are multiplied by this.
+    #[serde(default = "one")]
+    confidence_odds: f64,
 }
 
 fn one() -> f64 {
@@ -105,6 +108,7 @@ pub(crate) struct RecogniserShape {
     pub alphabet: Vec<char>,
     pub kinds: Vec<PlateKind>,
     pub temperature: f64,
+    pub confidence_odds: f64,
     pub one_line: Layout,
     pub two_line: Layout,
     /// Which of `kinds` a one-line crop can be, and which a two-line crop.
@@ -189,6 +193,7 @@ impl Models {
                 alphabet,
                 kinds: r.kinds,
                 temperature: r.temperature,
+                confidence_odds: r.confidence_odds,
                 one_line,
                 two_line,
                 allowed,
@@ -261,6 +266,9 @@ fn check(m: &Manifest) -> Result<(), String> {
     }
     if !(m.recogniser.temperature > 0.0 && m.recogniser.temperature.is_finite()) {
         return Err("recogniser.temperature must be above 0".into());
+    }
+    if !(m.recogniser.confidence_odds > 0.0 && m.recogniser.confidence_odds.is_finite()) {
+        return Err("recogniser.confidence_odds must be above 0".into());
     }
     let characters = m.recogniser.alphabet.chars().count();
     if !(2..=ALPHABET_MAX).contains(&characters) {

@@ -43,26 +43,27 @@ fn toll_lanes_are_read() {
     let Some(report) = report(&recogniser(), "toll-lanes") else { return };
     assert!(report.plates.share() >= Some(0.98), "{report}");
     assert!(report.sure_and_wrong.of <= 1, "{report}");
-    assert!(report.right_and_sure.share() >= Some(0.9), "{report}");
+    assert!(report.right_and_sure.share() >= Some(0.95), "{report}");
     for colour in report.by_colour.values() {
-        assert!(colour.share() >= Some(0.9), "yellow and blue alike: {report}");
+        assert!(colour.share() >= Some(0.96), "yellow and blue alike: {report}");
     }
 }
 
 #[test]
 fn cut_out_plates_are_read() {
     let Some(report) = report(&recogniser(), "crops-road") else { return };
-    assert!(report.plates.share() >= Some(0.97), "{report}");
-    assert!(report.sure_and_wrong.share() <= Some(0.01), "{report}");
+    assert!(report.plates.share() >= Some(0.985), "{report}");
+    assert!(report.sure_and_wrong.share() <= Some(0.005), "{report}");
+    assert!(report.right_and_sure.share() >= Some(0.95), "{report}");
 }
 
 /// Scenes of towns, never trained on; a few labels are of another vehicle than the nearest.
 #[test]
 fn street_scenes_are_read() {
     let Some(report) = report(&recogniser().second_look(SecondLook::Tiles), "street-scenes") else { return };
-    assert!(report.plates.share() >= Some(0.92), "{report}");
+    assert!(report.plates.share() >= Some(0.94), "{report}");
     assert!(report.found.share() >= Some(0.98), "{report}");
-    assert!(report.sure_and_wrong.share() <= Some(0.06), "{report}");
+    assert!(report.sure_and_wrong.share() <= Some(0.04), "{report}");
 }
 
 #[test]

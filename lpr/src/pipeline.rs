@@ -18,9 +18,14 @@ use crate::telemetry;
 /// A read at least this sure needs no closer look.
 const SURE: f64 = 0.9;
 /// A read less sure than this is settled by several looks together.
-const SETTLED: f64 = 0.99;
+const SETTLED: f64 = 0.994;
 /// A place the detector hardly believes in is a plate if it is read at least this surely.
-const WEAK_CONFIDENCE: f64 = 0.6;
+const WEAK_CONFIDENCE: f64 = 0.7;
+/// A place is a plate only if its characters are read at least this surely on the average: a grille is
+/// not.
+const FOUND_MEAN: f64 = 0.5;
+/// … and no character of it is read less surely than this.
+const FOUND_LEAST: f64 = 0.12;
 /// Corners a cut-out plate may have that is not cut exactly: closer, wider, and leaning either way
 /// a little or much (the box of a slanting plate cuts its corners off), in fractions of the picture.
 const VARIANTS: [[[f64; 2]; 4]; 8] = [
@@ -36,7 +41,7 @@ const VARIANTS: [[[f64; 2]; 4]; 8] = [
 /// A whole picture of these proportions (width to height) may be a plate of two lines.
 const TWO_LINE_ASPECT_MAX: f64 = 2.4;
 /// A whole picture of these proportions may be a plate of one line.
-const ONE_LINE_ASPECT_MIN: f64 = 1.7;
+const ONE_LINE_ASPECT_MIN: f64 = 1.35;
 
 /// Tiles across and down in which a picture is looked at from closer; beyond the first only where
 /// nothing was legible.
@@ -45,9 +50,9 @@ const TILES: [u32; 3] = [2, 4, 6];
 /// knows plates up to about 20 degrees, so these two reach 45.
 const TURNS: [f64; 2] = [-30.0, 30.0];
 /// A picture that gave no read this sure is looked at from closer still, and turned.
-const LEGIBLE: f64 = 0.6;
+const LEGIBLE: f64 = 0.7;
 /// A plate found only by a closer look is believed from this confidence on.
-const CLOSER_CONFIDENCE: f64 = 0.5;
+const CLOSER_CONFIDENCE: f64 = 0.8;
 /// The whole of a frame, as a lane's zone.
 pub const WHOLE: [f64; 4] = [0.0, 0.0, 1.0, 1.0];
 /// What a lane's zone is widened by at each edge when plates are sought in it: the tracker takes a
@@ -203,7 +208,8 @@ impl Recogniser {
                 *pixels = timed(&mut times.decode, || picture.decode(closer))?;
             }
             let mut found = timed(&mut times.detect, || detect_tiles(&self.models, pixels, across))?;
-            found.retain(|d| !read.iter().any(|s| sure(s) && same_place(s, &d.corners)));
+            // What is legible is not read again: the surer of two reads is the luckier one, too.
+            found.retain(|d| !read.iter().any(|s| s.reading.confidence >= LEGIBLE && same_place(s, &d.corners)));
             let more = self.read_found(picture, pixels, found, true, times)?;
             add(read, more);
         }
@@ -248,7 +254,11 @@ impl Recogniser {
             if let Some(unsettled) = best.take_if(|s| s.reading.confidence < SETTLED) {
                 best = Some(timed(&mut times.recognise, || settle(&self.models, pixels, unsettled))?);
             }
-            let believed = |s: &Scored| !d.is_weak(&self.models) || s.reading.confidence >= WEAK_CONFIDENCE;
+            let believed = |s: &Scored| {
+                let mean = s.reading.characters.iter().map(|c| c.confidence).sum::<f64>() / s.reading.characters.len().max(1) as f64;
+                let read = mean >= FOUND_MEAN && s.reading.confidence >= FOUND_LEAST;
+                read && (!d.is_weak(&self.models) || s.reading.confidence >= WEAK_CONFIDENCE)
+            };
             plates.extend(best.filter(believed));
         }
         Ok(plates)
@@ -303,12 +313,22 @@ fn legible(read: &[Scored]) -> bool {
     read.iter().any(|s| s.reading.confidence >= LEGIBLE)
 }
 
-/// Adds plates that were not read yet, or not as surely.
+/// Adds plates that were not read yet, or not as surely. Two reads of one plate that differ take
+/// each other's confidence away.
 fn add(read: &mut Vec<Scored>, more: Vec<Scored>) {
-    for new in more {
+    for mut new in more {
         match read.iter_mut().find(|s| same_place(s, &Quad(new.reading.corners))) {
-            Some(old) if new.reading.confidence > old.reading.confidence => *old = new,
-            Some(_) => {}
+            Some(old) => {
+                let (own, other) = (new.reading.confidence, old.reading.confidence);
+                let differ = new.reading.text != old.reading.text;
+                if own > other {
+                    std::mem::swap(old, &mut new);
+                }
+                if differ {
+                    let share = own.max(other) / (own + other).max(f64::MIN_POSITIVE);
+                    old.reading.limit(share);
+                }
+            }
             None if new.reading.confidence >= CLOSER_CONFIDENCE => read.push(new),
             None => {}
         }

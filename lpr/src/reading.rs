@@ -39,6 +39,12 @@ pub struct PlateReading {
 }
 
 impl PlateReading {
+    /// Takes confidence beyond this away from the plate and its characters.
+    pub(crate) fn limit(&mut self, most: f64) {
+        self.confidence = self.confidence.min(most);
+        self.characters.iter_mut().for_each(|c| c.confidence = c.confidence.min(most));
+    }
+
     /// The colour word registry records use.
     #[must_use]
     pub fn colour(&self) -> &'static str {

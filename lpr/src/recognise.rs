@@ -27,7 +27,9 @@ const CUTS: [[[f64; 2]; 4]; 4] = [
 ];
 /// Cuts through a plate whose sides lean: the upper edge shifted against the lower, or one side
 /// against the other.
-const LEANS: [[[f64; 2]; 4]; 4] = [
+const LEANS: [[[f64; 2]; 4]; 6] = [
+    [[-0.09, 0.0], [0.91, 0.0], [1.09, 1.0], [0.09, 1.0]],
+    [[0.09, 0.0], [1.09, 0.0], [0.91, 1.0], [-0.09, 1.0]],
     [[-0.05, 0.0], [0.95, 0.0], [1.05, 1.0], [0.05, 1.0]],
     [[0.05, 0.0], [1.05, 0.0], [0.95, 1.0], [-0.05, 1.0]],
     [[0.0, -0.15], [1.0, 0.15], [1.0, 1.15], [0.0, 0.85]],
@@ -158,7 +160,7 @@ fn decoded(models: &Models, looks: &[Look], two_line: bool) -> Option<(Vec<Chara
             let other = |(index, p): &(u8, f64)| Some((char_of(index)?, *p));
             Some(CharacterReading {
                 char: char_of(&c.index)?,
-                confidence: c.confidence,
+                confidence: at_odds(c.confidence, shape.confidence_odds),
                 alternatives: c.alternatives.iter().filter_map(other).collect(),
             })
         })
@@ -168,6 +170,23 @@ fn decoded(models: &Models, looks: &[Look], two_line: bool) -> Option<(Vec<Chara
     Some((characters, *shape.kinds.get(decoded.kind)?, decoded.score))
 }
 
+/// A probability, its odds multiplied.
+fn at_odds(p: f64, factor: f64) -> f64 {
+    let odds = factor * p;
+    odds / (1.0 - p + odds).max(f64::MIN_POSITIVE)
+}
+
 fn lowest(characters: &[CharacterReading]) -> f64 {
     characters.iter().map(|c| c.confidence).fold(1.0, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odds_are_multiplied_and_certainty_stays() {
+        assert!((at_odds(0.85, 1.588) - 0.9).abs() < 1e-4);
+        assert_eq!((at_odds(0.0, 1.588), at_odds(1.0, 1.588), at_odds(0.7, 1.0)), (0.0, 1.0, 0.7));
+    }
 }
