@@ -6,6 +6,7 @@
 #   scripts/kafka.sh stop        stop and delete its data
 #   scripts/kafka.sh restart     stop in order and start again on the same data
 #   scripts/kafka.sh kill        kill -9; the data stay, `start` goes on with them
+#   scripts/kafka.sh pause       SIGSTOP: it holds its connections and answers nothing; `resume` lets it go on
 #   scripts/kafka.sh status      say whether it runs; exit code 1 if not
 #
 # KAFKA_PORT       the client port on 127.0.0.1 (19092); the next one is the controller's
@@ -230,6 +231,8 @@ case ${1:-} in
     ;;
   restart) end TERM; start ;;
   kill) end KILL ;;
+  pause) kill -STOP "$(pid)" ;;
+  resume) kill -CONT "$(pid)" ;;
   status)
     if running=$(pid); then
       say "runs at 127.0.0.1:$PORT (process $running, data in $STATE)"
@@ -238,5 +241,5 @@ case ${1:-} in
       exit 1
     fi
     ;;
-  *) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
