@@ -19,6 +19,8 @@ use crate::telemetry;
 const SURE: f64 = 0.9;
 /// A read less sure than this is settled by several looks together.
 const SETTLED: f64 = 0.994;
+/// The same for a lane's frame, which does not stand alone: the frames of a vehicle vote.
+const SETTLED_IN_LANE: f64 = 0.95;
 /// A place the detector hardly believes in is a plate if it is read at least this surely.
 const WEAK_CONFIDENCE: f64 = 0.7;
 /// A place is a plate only if its characters are read at least this surely on the average: a grille is
@@ -251,7 +253,8 @@ impl Recogniser {
             if closer && worth && !best.as_ref().is_some_and(sure) {
                 best = timed(&mut times.recognise, || leaning(&self.models, &self.model, pixels, best, &d))?;
             }
-            if let Some(unsettled) = best.take_if(|s| s.reading.confidence < SETTLED) {
+            let settled = if self.second_look == SecondLook::Never { SETTLED_IN_LANE } else { SETTLED };
+            if let Some(unsettled) = best.take_if(|s| s.reading.confidence < settled) {
                 best = Some(timed(&mut times.recognise, || settle(&self.models, pixels, unsettled))?);
             }
             let believed = |s: &Scored| {
