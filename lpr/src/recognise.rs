@@ -15,6 +15,8 @@ use crate::rectify::crop;
 
 /// Below this probability a layout (one line or two) is not tried.
 const LAYOUT_MIN: f64 = 0.1;
+/// A read this sure in the likelier layout is not compared with one in the other.
+const DOUBTLESS: f64 = 0.98;
 /// A read whose mean character confidence is lower is taken for something that is no plate.
 const LEGIBLE_MIN: f64 = 0.35;
 /// Further cuts through an unsure plate, in fractions of it: wider, narrower, and leaning each way
@@ -44,11 +46,14 @@ pub(crate) struct Scored {
     look: Look,
 }
 
-/// Reads the plate of a detection, in the layout (or both) the detector holds possible.
+/// Reads the plate of a detection in the layout the detector holds likelier, and in the other one
+/// where that is possible and the first read leaves a doubt.
 pub(crate) fn recognise(models: &Models, model: &Arc<str>, pixels: &Pixels, found: &Detection) -> Result<Option<Scored>, LprError> {
     let mut best: Option<Scored> = None;
-    for (two_line, probability) in [(false, 1.0 - found.two_line), (true, found.two_line)] {
-        if probability < LAYOUT_MIN {
+    let likelier = found.two_line > 0.5;
+    for two_line in [likelier, !likelier] {
+        let probability = if two_line { found.two_line } else { 1.0 - found.two_line };
+        if probability < LAYOUT_MIN || best.as_ref().is_some_and(|b| b.reading.confidence >= DOUBTLESS) {
             continue;
         }
         let read = read_at(models, model, pixels, &found.corners, two_line, found.score)?;
