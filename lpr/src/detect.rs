@@ -18,7 +18,7 @@ const WEAK_MAX: usize = 2;
 /// A closer look has found the same plate if the two overlap more than this.
 const CLOSER_IOU: f64 = 0.4;
 /// What the frame does not fill.
-const PADDING: f32 = 114.0;
+pub(crate) const PADDING: f32 = 114.0;
 /// How far a small picture is enlarged at most.
 const ENLARGE_MAX: f64 = 4.0;
 /// Tiles overlap by this share of their side, so that a plate lies whole in one of them.
@@ -49,8 +49,8 @@ pub(crate) fn detect(models: &Models, pixels: &Pixels, part: Option<Rect>) -> Re
     let shape = &models.detector_shape;
     let part = part.unwrap_or_else(|| Rect::new(0, 0, pixels.width(), pixels.height()));
     let view = Mat::roi(&pixels.mat, part)?;
-    let (input, scale) = letterbox(&view, shape)?;
-    let output = models.detect(input)?;
+    let (small, scale) = letterbox(&view, shape)?;
+    let output = models.detect(|planes| draw(&small, shape, planes))?;
     let mut found = peaks(&output, shape);
     for d in &mut found {
         // From the network's input to the part, to the pixels, to the whole picture.
@@ -113,9 +113,8 @@ pub(crate) fn fitted(shape: &DetectorShape, w: f64, h: f64) -> (u32, u32) {
     (side(w, shape.width), side(h, shape.height))
 }
 
-/// The picture scaled by one factor to fit, at the top left, the rest grey; and the two factors
-/// as they came out after rounding.
-fn letterbox(view: &(impl MatTraitConst + ToInputArray), shape: &DetectorShape) -> Result<(Vec<f32>, [f64; 2]), LprError> {
+/// The picture scaled by one factor to fit, and the two factors as they came out after rounding.
+fn letterbox(view: &(impl MatTraitConst + ToInputArray), shape: &DetectorShape) -> Result<(Mat, [f64; 2]), LprError> {
     let (w, h) = (f64::from(view.cols()), f64::from(view.rows()));
     let (fitted_w, fitted_h) = fitted(shape, w, h);
     let size = Size::new(fitted_w as i32, fitted_h as i32);
@@ -131,9 +130,18 @@ fn letterbox(view: &(impl MatTraitConst + ToInputArray), shape: &DetectorShape) 
     } else {
         resize(view, &mut small, size, 0.0, 0.0, INTER_LINEAR)?;
     }
-    let mut input = vec![PADDING; 3 * shape.width * shape.height];
-    fill(&mut input, &small, 0, shape.width, shape.height)?;
-    Ok((input, [f64::from(size.width) / w, f64::from(size.height) / h]))
+    Ok((small, [f64::from(size.width) / w, f64::from(size.height) / h]))
+}
+
+/// The scaled picture at the top left of the network's input, the rest grey.
+fn draw(small: &Mat, shape: &DetectorShape, planes: &mut [f32]) -> Result<(), LprError> {
+    let (w, h) = (small.cols().max(0) as usize, small.rows().max(0) as usize);
+    for plane in planes.chunks_exact_mut(shape.width * shape.height) {
+        let (drawn, below) = plane.split_at_mut(h.min(shape.height) * shape.width);
+        below.fill(PADDING);
+        drawn.chunks_exact_mut(shape.width).for_each(|row| row[w.min(shape.width)..].fill(PADDING));
+    }
+    fill(planes, small, 0, shape.width, shape.height)
 }
 
 fn sigmoid(v: f32) -> f64 {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tract_onnx::prelude::*;
 
+use crate::detect::PADDING;
 use crate::error::LprError;
 use crate::grammar::{is_two_line, Grammar};
 
@@ -200,8 +201,8 @@ impl Models {
             },
             id: id.chars().take(16).collect(),
         };
-        models.detect(vec![114.0; d.input.iter().product()])?;
-        models.recognise(vec![114.0; r.input.iter().product()])?;
+        models.detect(|planes| grey(planes))?;
+        models.recognise(vec![PADDING; r.input.iter().product()])?;
         Ok(models)
     }
 
@@ -217,25 +218,31 @@ impl Models {
     /// # Errors
     /// As a read.
     pub fn time_once(&self) -> Result<[Duration; 2], LprError> {
-        let (d, r) = (&self.detector_shape, &self.recogniser_shape);
-        let input = vec![114.0; 3 * d.height * d.width];
+        let r = &self.recogniser_shape;
         let start = Instant::now();
-        self.detect(input)?;
+        self.detect(|planes| grey(planes))?;
         let detector = start.elapsed();
-        let input = vec![114.0; 3 * r.height * r.width];
+        let input = vec![PADDING; 3 * r.height * r.width];
         let start = Instant::now();
         self.recognise(input)?;
         Ok([detector, start.elapsed()])
     }
 
-    /// Runs the detector on one input (planes of RGB, 0 to 255); answers its only output.
-    pub(crate) fn detect(&self, input: Vec<f32>) -> Result<Vec<f32>, LprError> {
+    /// Runs the detector on what `draw` puts into its input (planes of RGB, 0 to 255, black before);
+    /// answers its only output.
+    pub(crate) fn detect(&self, draw: impl FnOnce(&mut [f32]) -> Result<(), LprError>) -> Result<Vec<f32>, LprError> {
+        let failed = |e: TractError| LprError::Network(format!("{e:#}"));
+        // Drawn in place: the input is as large as the caches.
+        let mut input = Tensor::zero::<f32>(&self.detector.shape).map_err(failed)?;
+        let mut ram = input.try_as_plain_ram_mut().map_err(failed)?;
+        draw(ram.as_slice_mut::<f32>().map_err(failed)?)?;
         let mut outputs = self.detector.run(input)?;
         outputs.pop().ok_or_else(|| LprError::Network("no output".into()))
     }
 
     /// Runs the recogniser on one input; answers characters' and kinds' logits.
     pub(crate) fn recognise(&self, input: Vec<f32>) -> Result<(Vec<f32>, Vec<f32>), LprError> {
+        let input = Tensor::from_shape(&self.recogniser.shape, &input).map_err(|e| LprError::Network(format!("{e:#}")))?;
         let mut outputs = self.recogniser.run(input)?;
         match (outputs.pop(), outputs.pop()) {
             (Some(kind), Some(chars)) => Ok((chars, kind)),
@@ -300,6 +307,11 @@ fn read(path: &Path) -> Result<Vec<u8>, LprError> {
     std::fs::read(path).map_err(wrong)
 }
 
+fn grey(planes: &mut [f32]) -> Result<(), LprError> {
+    planes.fill(PADDING);
+    Ok(())
+}
+
 /// One network with the states its threads borrow.
 struct Network {
     plan: Arc<TypedRunnableModel>,
@@ -336,9 +348,8 @@ impl Network {
     }
 
     /// Runs once; answers the outputs in order, flattened.
-    fn run(&self, input: Vec<f32>) -> Result<Vec<Vec<f32>>, LprError> {
+    fn run(&self, tensor: Tensor) -> Result<Vec<Vec<f32>>, LprError> {
         let failed = |e: TractError| LprError::Network(format!("{e:#}"));
-        let tensor = Tensor::from_shape(&self.shape, &input).map_err(failed)?;
         let pooled = self.states.lock().pop();
         let mut state = match pooled {
             Some(state) => state,
