@@ -201,7 +201,7 @@ impl Models {
             },
             id: id.chars().take(16).collect(),
         };
-        models.detect(|planes| grey(planes))?;
+        models.detect(grey)?;
         models.recognise(vec![PADDING; r.input.iter().product()])?;
         Ok(models)
     }
@@ -220,7 +220,7 @@ impl Models {
     pub fn time_once(&self) -> Result<[Duration; 2], LprError> {
         let r = &self.recogniser_shape;
         let start = Instant::now();
-        self.detect(|planes| grey(planes))?;
+        self.detect(grey)?;
         let detector = start.elapsed();
         let input = vec![PADDING; 3 * r.height * r.width];
         let start = Instant::now();
