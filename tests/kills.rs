@@ -298,10 +298,10 @@ fn audit(dir: &Path, world: &World) {
                 }
                 decisions.insert((decision.id.clone(), decision.version), decision.clone());
             }
-            JournalEvent::Command { command } if command.order == Order::Withdraw => {
-                if alive.get(&command.approach_id) == Some(&command.command_id) {
-                    alive.remove(&command.approach_id);
-                }
+            JournalEvent::Command { command }
+                if command.order == Order::Withdraw && alive.get(&command.approach_id) == Some(&command.command_id) =>
+            {
+                alive.remove(&command.approach_id);
             }
             JournalEvent::Command { command } if command.order == Order::Open => {
                 let of = (command.decision_id.clone(), command.decision_version);
