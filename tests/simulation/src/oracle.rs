@@ -154,8 +154,13 @@ impl Oracle {
         // What barriers were told may be bent on the way; the log says what was commanded.
         let told: Vec<Command> = cluster.all(topics::COMMANDS).iter().filter_map(|r| r.json().ok()).collect();
         let heard = self.delivered.get(&raise.lane).cloned().unwrap_or_default();
-        let last = heard.iter().filter(|(c, at)| c.order == Order::Open && *at <= raise.at_us).max_by_key(|(c, _)| c.fence);
-        let Some((heard, _)) = last else {
+        // Of several heard at once the first that still holds and has not been raised for; else the last.
+        let open = heard.iter().filter(|(c, at)| c.order == Order::Open && *at <= raise.at_us);
+        let taken_back = |id: &str| heard.iter().any(|(c, at)| c.order == Order::Withdraw && c.command_id == id && *at <= raise.at_us);
+        let holds =
+            |c: &Command| !self.raised.contains_key(&c.command_id) && wall(raise.at_us) < c.expires_at && !taken_back(&c.command_id);
+        let first = open.clone().filter(|(c, _)| holds(c)).min_by_key(|(c, _)| c.fence);
+        let Some((heard, _)) = first.or_else(|| open.max_by_key(|(c, _)| c.fence)) else {
             return self.violated("I1", format!("{}: raised without any command", raise.lane));
         };
         let id = heard.command_id.clone();
