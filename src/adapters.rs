@@ -9,11 +9,13 @@ use bytes::Bytes;
 use portgate_analytics::format::{self, Format};
 use portgate_analytics::Analytics;
 use portgate_core::people::Principal;
+use portgate_core::read::ReadMessage;
 use portgate_core::registry::Kind;
 use portgate_core::timeline::Timeline;
 use portgate_dashboards::evidence::EvidenceStore;
 use portgate_dashboards::registry::{split_key, RegistryItem, RegistryReader};
 use portgate_dashboards::{ReadyCheck, SqlRunner, SqlTable};
+use portgate_engine::cut_off::{self, Keeper};
 use portgate_engine::{parse_lines, to_records, EngineHandle, ImportError};
 use portgate_ingest::{LaneDirectory, Spool, SpoolStanding};
 use portgate_log::embedded::EmbeddedLog;
@@ -259,4 +261,32 @@ pub fn export(store: &Store) -> Result<Vec<u8>> {
         }
     }
     Ok(out)
+}
+
+/// Keeps what barriers and the desk report, behind the reads kept before.
+pub struct SpoolKeeper {
+    /// The spool.
+    pub spool: Arc<Spool>,
+    /// The log it forwards to.
+    pub log: Arc<dyn Log>,
+}
+
+#[async_trait::async_trait]
+impl Keeper for SpoolKeeper {
+    async fn keep(&self, site: &str, read: &ReadMessage) -> Result<(), String> {
+        self.spool.take_own(&*self.log, site, read).await
+    }
+}
+
+/// The desk as the spool knows it.
+pub struct SpoolDesk(pub cut_off::Desk);
+
+impl portgate_ingest::spool::Desk for SpoolDesk {
+    fn at_work(&self, first: bool) -> bool {
+        self.0.at_work(first)
+    }
+
+    fn kept(&self, read: ReadMessage, first: bool) {
+        self.0.kept(read, first);
+    }
 }

@@ -72,13 +72,15 @@ pub struct SqlConfig {
 }
 
 /// `[kafka]`
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Default)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct KafkaConfig {
     /// `host:port,…`; empty: the embedded log.
     pub brokers: String,
     /// Settings passed to the client as they are (`security.protocol`, `sasl.username`, …).
     pub settings: BTreeMap<String, String>,
+    /// While the cluster is away, open what uses nothing up, for as long as no other node can; false: hold.
+    pub open_while_cut_off: bool,
 }
 
 /// `[recognise]`
@@ -147,6 +149,12 @@ impl Default for HttpConfig {
             tls_certificate: PathBuf::new(),
             tls_key: PathBuf::new(),
         }
+    }
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self { brokers: String::new(), settings: BTreeMap::new(), open_while_cut_off: true }
     }
 }
 

@@ -16,7 +16,7 @@ use portgate_dashboards::evidence::{EvidenceStore, NoEvidence};
 use portgate_dashboards::registry::RegistryReader;
 use portgate_dashboards::{room, Parts, ReadyCheck, Serve, ServeConfig, SqlRunner, TlsFiles, WebhookConfig};
 use portgate_engine::barrier::{self, BarrierOptions, SimulatedBarrier};
-use portgate_engine::{Engine, EngineError, EngineOptions, RecentFrames, SystemClock, ANSWERS};
+use portgate_engine::{cut_off, Engine, EngineError, EngineOptions, RecentFrames, SystemClock, ANSWERS};
 use portgate_ingest::camera::{opener_for, run_camera, CameraConfig};
 use portgate_ingest::sim::{run_simulation, LogPort, SimConfig};
 use portgate_ingest::spool::RECORDS_MAX;
@@ -124,6 +124,12 @@ async fn run(start: Start) -> Result<u8> {
     let mut evidence: Arc<dyn EvidenceStore> = Arc::new(NoEvidence);
     let mut store: Option<Arc<Store>> = None;
 
+    // What is posted while the cluster is away
+    let mut spool = None;
+    if roles.contains(&Role::Serve) && embedded.is_none() {
+        spool = Some(Spool::open(dir.join("spool"), RECORDS_MAX).await?);
+    }
+
     // Decide
     if roles.contains(&Role::Decide) {
         let opened = open_store(&dir.join("store"), &site, &*log, embedded.is_none()).await?;
@@ -134,10 +140,16 @@ async fn run(start: Start) -> Result<u8> {
         registry = Some(Arc::new(adapters::StoreRegistry(opened.clone())));
         evidence = Arc::new(adapters::StoreEvidence(opened.clone()));
         deciding.spawn(keep_deciding(engine, stops.deciding.subscribe()));
+        let spot = match &spool {
+            Some(spool) if config.kafka.open_while_cut_off => {
+                Some(open_on_the_spot(spool, &log, opened.clone(), &mut deciding, &stops.deciding))
+            }
+            _ => None,
+        };
         let (log, stop) = (log.clone(), stopped(stops.deciding.subscribe()));
         deciding.spawn(async move {
-            let barrier = Arc::new(SimulatedBarrier::default());
-            if let Err(error) = barrier::drive(log, barrier, Arc::new(SystemClock), BarrierOptions::default(), stop).await {
+            let (barrier, clock) = (Arc::new(SimulatedBarrier::default()), Arc::new(SystemClock));
+            if let Err(error) = barrier::drive_with(log, barrier, clock, BarrierOptions::default(), spot, stop).await {
                 tracing::error!(%error, "barriers are no longer driven; nothing opens");
             }
         });
@@ -179,13 +191,13 @@ async fn run(start: Start) -> Result<u8> {
         let (accounts, one_time) = Accounts::open(dir, demo)?;
         let accounts = Arc::new(accounts);
         let limits = EdgeLimits { frame_bytes_max: config.http.frame_bytes_max, ..EdgeLimits::default() };
-        let edge = if embedded.is_some() {
-            EdgeState::new(log.clone(), lanes.clone(), limits)
-        } else {
-            let spool = Spool::open(dir.join("spool"), RECORDS_MAX).await?;
-            deciding.spawn(spool.clone().forward(log.clone(), stopped(stops.deciding.subscribe())));
-            ready.insert("spool".into(), adapters::spool_ready(spool.clone()));
-            EdgeState::spooled(log.clone(), lanes.clone(), limits, spool)
+        let edge = match &spool {
+            None => EdgeState::new(log.clone(), lanes.clone(), limits),
+            Some(spool) => {
+                deciding.spawn(spool.clone().forward(log.clone(), stopped(stops.deciding.subscribe())));
+                ready.insert("spool".into(), adapters::spool_ready(spool.clone()));
+                EdgeState::spooled(log.clone(), lanes.clone(), limits, spool.clone())
+            }
         };
         let edge = portgate_ingest::router(edge);
         let parts = Parts {
@@ -273,6 +285,22 @@ async fn run(start: Start) -> Result<u8> {
     let _ = std::fs::remove_file(control::path_in(dir));
     println!("stopped");
     Ok(0)
+}
+
+/// Lets this node open what uses nothing up while the cluster is away.
+fn open_on_the_spot(
+    spool: &Arc<Spool>,
+    log: &Arc<dyn Log>,
+    store: Arc<Store>,
+    deciding: &mut JoinSet<()>,
+    stop: &watch::Sender<bool>,
+) -> barrier::OnTheSpot {
+    let lease = barrier::Lease::default();
+    let keeper = Arc::new(adapters::SpoolKeeper { spool: spool.clone(), log: log.clone() });
+    let (desk, work, orders) = cut_off::desk(store, Arc::new(SystemClock), lease.clone(), keeper.clone(), &EngineOptions::default());
+    spool.hand_to(Arc::new(adapters::SpoolDesk(desk)));
+    deciding.spawn(work.run(stopped(stop.subscribe())));
+    barrier::OnTheSpot { lease, orders, keeper }
 }
 
 async fn stop_all(stop: &watch::Sender<bool>, tasks: &mut JoinSet<()>) {

@@ -229,10 +229,9 @@ async fn accept_read(
     let event_id = read.event_id.get_or_insert_with(|| Uuid::now_v7().to_string()).clone();
     read.received_at = Some(clock::now());
     read.reported_by = Some(principal);
-    let record = NewRecord::json(topics::READS, info.site, &read)?;
     match &edge.spool {
-        None => drop(edge.log.append(record).await?),
-        Some(spool) => spool.take(&*edge.log, record).await?,
+        None => drop(edge.log.append(NewRecord::json(topics::READS, info.site, &read)?).await?),
+        Some(spool) => spool.take(&*edge.log, &info.site, read).await?,
     }
     tracing::debug!(lane, event_id, "read taken in");
     Ok(event_id)
@@ -347,6 +346,8 @@ fn parse_read(body: &[u8], lane: &str) -> Result<ReadMessage, Problem> {
         ("word", read.word.is_some(), "a person's word goes through POST /v1/decisions/{id}/release, /refuse or /correct"),
         ("ruling", read.ruling.is_some(), "a body's word goes through POST /v1/violations/{id}/verify or /dismiss"),
         ("barrier", read.barrier.is_some(), "a barrier reports through its own driver, not over HTTP"),
+        ("cut_off", read.cut_off.is_some(), "the gate fills it in while it is cut off"),
+        ("on_the_spot", read.on_the_spot.is_some(), "only the gate itself opens, and says so"),
         ("received_at", read.received_at.is_some(), "the gate fills it in; say observed_at"),
         ("reported_by", read.reported_by.is_some(), "the gate fills it in from the token"),
     ] {

@@ -15,10 +15,11 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use portgate_core::read::ReadMessage;
 use portgate_log::embedded::{EmbeddedConfig, EmbeddedLog};
 use portgate_log::{topics, Log, LogError, NewRecord, PartitionRange, Record, TopicSpec};
 use tokio::sync::Notify;
@@ -37,6 +38,15 @@ const FORWARD_RECORDS: usize = 2_000;
 const RETRY_WAIT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 const TOPIC: &str = "spool.reads";
 
+/// What goes on deciding at the lanes while the log is away.
+pub trait Desk: Send + Sync + 'static {
+    /// Whether it might open something on a read that is kept now; the read is then marked `cut_off`.
+    /// `first`: nothing waits before it.
+    fn at_work(&self, first: bool) -> bool;
+    /// A read that is kept, in their order.
+    fn kept(&self, read: ReadMessage, first: bool);
+}
+
 /// The spool of one node.
 pub struct Spool {
     log: EmbeddedLog,
@@ -46,6 +56,9 @@ pub struct Spool {
     kept: AtomicU64,
     forwarded: AtomicU64,
     came: Notify,
+    desk: OnceLock<Arc<dyn Desk>>,
+    /// One read at a time is kept and handed on.
+    handing: tokio::sync::Mutex<()>,
 }
 
 /// How the spool is doing.
@@ -86,6 +99,8 @@ impl Spool {
             kept: AtomicU64::new(0),
             forwarded: AtomicU64::new(0),
             came: Notify::new(),
+            desk: OnceLock::new(),
+            handing: tokio::sync::Mutex::new(()),
         };
         let waiting = spool.standing().await?.waiting;
         if waiting > 0 {
@@ -114,22 +129,70 @@ impl Spool {
         })
     }
 
-    /// Brings a read to the log, or keeps it. Ok: it is durable, here or there.
+    /// Hands what is kept from now on to `desk`, too. The first one stays.
+    pub fn hand_to(&self, desk: Arc<dyn Desk>) {
+        let _ = self.desk.set(desk);
+    }
+
+    /// Brings a read of a device to the log, or keeps it. Ok: it is durable, here or there.
     ///
     /// # Errors
     /// What the call is answered: 503 when the spool is full, cannot be written or does not say
     /// whether anything waits in it.
-    pub(crate) async fn take(&self, log: &dyn Log, record: NewRecord) -> Result<(), Problem> {
+    pub(crate) async fn take(&self, log: &dyn Log, site: &str, mut read: ReadMessage) -> Result<(), Problem> {
         let received_ms = clock::now().as_millis();
-        if self.standing().await?.waiting == 0 {
-            match tokio::time::timeout(DIRECT_WAIT, log.append(record.clone())).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(e)) if !e.is_retriable() => return Err(e.into()),
-                Ok(Err(error)) => tracing::debug!(%error, "a read goes to the spool"),
-                Err(_) => tracing::debug!("the log takes its time; a read goes to the spool"),
+        if self.goes_through(log, site, &read).await? {
+            return Ok(());
+        }
+        let Some(desk) = self.desk.get() else {
+            return self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await;
+        };
+        let mut first = self.standing().await?.waiting == 0;
+        let mut turn = None;
+        if desk.at_work(first) {
+            // One after the other, so that the desk hears of them in the order of the spool.
+            turn = Some(self.handing.lock().await);
+            first = self.standing().await?.waiting == 0;
+            read.cut_off = desk.at_work(first).then_some(true);
+        }
+        self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await?;
+        desk.kept(read, first);
+        drop(turn);
+        Ok(())
+    }
+
+    /// Brings what the gate itself reports to the log, or keeps it behind what waits.
+    ///
+    /// # Errors
+    /// As [`Spool::take`], in words.
+    pub async fn take_own(&self, log: &dyn Log, site: &str, read: &ReadMessage) -> Result<(), String> {
+        let taken = async {
+            if self.goes_through(log, site, read).await? {
+                return Ok(());
+            }
+            self.keep(NewRecord::json(TOPIC, site.to_owned(), read)?.at(clock::now().as_millis())).await
+        };
+        taken.await.map_err(|problem: Problem| problem.message)
+    }
+
+    /// Whether the log has it; not asked while anything waits here.
+    async fn goes_through(&self, log: &dyn Log, site: &str, read: &ReadMessage) -> Result<bool, Problem> {
+        if self.standing().await?.waiting > 0 {
+            return Ok(false);
+        }
+        let record = NewRecord::json(topics::READS, site.to_owned(), read)?;
+        match tokio::time::timeout(DIRECT_WAIT, log.append(record)).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(e)) if !e.is_retriable() => Err(e.into()),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a read goes to the spool");
+                Ok(false)
+            }
+            Err(_) => {
+                tracing::debug!("the log takes its time; a read goes to the spool");
+                Ok(false)
             }
         }
-        self.keep(NewRecord { topic: TOPIC.into(), ..record }.at(received_ms)).await
     }
 
     async fn keep(&self, record: NewRecord) -> Result<(), Problem> {

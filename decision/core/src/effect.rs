@@ -130,6 +130,27 @@ impl UseIntent {
         }
     }
 
+    /// Whether the passage uses something up that serves once, or moves a task or a paper on. What it
+    /// only notes down (inside or outside, a time, a seal compared, a record owed) uses nothing up.
+    pub fn uses_up(&self) -> bool {
+        match self.effect {
+            Effect::PresenceOpened | Effect::PresenceClosed | Effect::TripTimeRecorded | Effect::SealVerified | Effect::EscortRecordDue => {
+                false
+            }
+            Effect::SingleCardConsumed
+            | Effect::SingleCardRecovered
+            | Effect::TaskEntered
+            | Effect::TaskCompleted
+            | Effect::ExitPermitUsed
+            | Effect::LeaveConsentUsed
+            | Effect::ReceptionConsumed
+            | Effect::ReceptionClosed
+            | Effect::QrUsed
+            | Effect::AppointmentCompleted
+            | Effect::ManifestWrittenOff => true,
+        }
+    }
+
     /// Whether an earlier passage has brought the credential to this very state: an exit that nothing
     /// stops (CH-09) by a visit that is closed already closes nothing a second time.
     pub fn is_done(&self, book: &UseBook) -> bool {

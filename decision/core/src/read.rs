@@ -7,7 +7,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::command::BarrierState;
+use crate::command::{BarrierState, Command};
+use crate::decision::ReasonRecord;
 use crate::people::Principal;
 use crate::plate::PlateKind;
 use crate::time::Instant;
@@ -171,6 +172,27 @@ pub struct Ruling {
     pub by: Principal,
 }
 
+/// What a node that was cut off from the log has opened on the spot, for the site's owner to put on
+/// record. It was durable before the barrier was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnTheSpot {
+    /// What the barrier was told.
+    pub command: Command,
+    /// The plate it was opened for.
+    pub plate: String,
+    /// Row of the decision table.
+    pub row: Option<String>,
+    /// What it rested on.
+    pub reasons: Vec<ReasonRecord>,
+    /// Revision of the policy in force there.
+    pub policy_revision: String,
+    /// Registry changes known there.
+    pub registry_revision: u64,
+    /// How old that knowledge was, milliseconds.
+    pub registry_age_ms: i64,
+}
+
 /// A message on `portgate.reads`.
 ///
 /// From outside only `lane` and one claim are needed: the gate fills in `event_id` (from the
@@ -258,4 +280,11 @@ pub struct ReadMessage {
     /// A body's word on a violation raised at this lane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
+    /// True: taken in while the log was away, by a node that went on deciding on the spot. What the
+    /// vehicle needs beyond that is a person's to give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<bool>,
+    /// What was opened on the spot meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_the_spot: Option<Box<OnTheSpot>>,
 }

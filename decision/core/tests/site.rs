@@ -5,7 +5,7 @@ use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::decision::{AnswerOutcome, Decision, Verdict};
 use portgate_core::journal::{AuthorisedBy, Ending, JournalEvent};
 use portgate_core::people::{Principal, Role};
-use portgate_core::read::{Action, BarrierReport, ManualPlate, PlateRead, ReadMessage, Word};
+use portgate_core::read::{Action, BarrierReport, ManualPlate, OnTheSpot, PlateRead, ReadMessage, Word};
 use portgate_core::registry::Kind;
 use portgate_core::site::{Input, MemoryWorld};
 use portgate_core::time::Instant;
@@ -466,4 +466,71 @@ fn what_a_lane_that_was_cut_off_reports_late_opens_nothing_and_refuses_nobody() 
         r.observed_at = Some(received.plus_millis(10_000));
     });
     assert_eq!(site.decisions(CARS).pop().unwrap().verdict, Verdict::Open);
+}
+
+/// What a lane that went on deciding while it was cut off opened for the vehicle at `lane`.
+fn spot(lane: &str, plate: &str, fence: u64, now: Instant) -> Box<OnTheSpot> {
+    let command = Command {
+        command_id: format!("C-{lane}-spot"),
+        site: SITE.into(),
+        lane: lane.into(),
+        approach_id: format!("{lane}-there"),
+        decision_id: format!("D-{lane}-there"),
+        decision_version: 1,
+        order: Order::Open,
+        fence,
+        issued_at: now,
+        expires_at: now.plus_millis(5_000),
+    };
+    let (plate, row) = (plate.to_owned(), Some("LYG-R15".to_owned()));
+    Box::new(OnTheSpot { command, plate, row, reasons: vec![], policy_revision: "r1".into(), registry_revision: 7, registry_age_ms: 900 })
+}
+
+#[test]
+fn what_was_opened_on_the_spot_is_put_on_record_and_commands_nothing() {
+    let mut site = Site::new();
+    let read = |site: &mut Site, make: &dyn Fn(&mut ReadMessage)| {
+        site.read(CARS, |r| {
+            r.cut_off = Some(true);
+            make(r);
+        })
+    };
+    read(&mut site, &|r| r.vehicle_present = Some(true));
+    read(&mut site, &|r| r.plate_read = Some(plate("苏G00001", 0.98)));
+    let held = site.decisions(CARS).pop().unwrap();
+    assert_eq!((held.verdict, codes(&held)), (Verdict::Hold, vec!["SYS_CUT_OFF"]), "in time, and still no second opening");
+    let opened = spot(CARS, "苏G00001", 9, site.now);
+    read(&mut site, &|r| r.on_the_spot = Some(opened.clone()));
+    let told = site.decisions(CARS).pop().unwrap();
+    assert_eq!((told.verdict, told.version, told.action), (Verdict::Open, 2, Some(Action::Release)));
+    assert_eq!(told.by.as_ref().map(|by| (by.role, by.name.as_str())), Some((Role::Device, "cut-off lane")));
+    assert!(told.note.as_deref().is_some_and(|n| n.contains("LYG-R15") && n.contains("registry revision 7")), "{:?}", told.note);
+    read(&mut site, &|r| r.vehicle_passed = Some(true));
+    let passage = site.events.iter().find_map(|e| if let JournalEvent::Passage { passage } = e { Some(passage) } else { None }).unwrap();
+    assert_eq!(passage.authorised_by, AuthorisedBy::Auto);
+    assert!(site.commands().is_empty() && site.violations().is_empty(), "{:?} {:?}", site.commands(), site.violations());
+    // The next vehicle's command stands above what the barrier obeyed meanwhile.
+    site.put(Kind::Vehicle, "苏G00002", json!({"category": "BIZ_STAFF", "registration": "APPROVED", "body": "PASSENGER"}));
+    site.after_ms(10).plate(CARS, "苏G00002");
+    assert_eq!(site.commands().iter().map(|c| c.fence).collect::<Vec<_>>(), [10]);
+}
+
+#[test]
+fn an_opening_on_the_spot_that_fits_no_vehicle_is_a_conflict_on_record() {
+    let conflicts = |events: &[JournalEvent]| -> Vec<String> {
+        events.iter().filter_map(|e| if let JournalEvent::Dropped { reason, .. } = e { Some(reason.clone()) } else { None }).collect()
+    };
+    let mut site = Site::new();
+    let opened = spot(CARS, "苏G00001", 3, site.now);
+    let events = site.read(CARS, |r| r.on_the_spot = Some(opened.clone()));
+    assert_eq!(conflicts(&events), ["opened on the spot by C-JCZ-1.L3-spot, but no vehicle stood there"]);
+    site.plate(CARS, "苏G99999");
+    let before = site.decisions(CARS).len();
+    let events = site.read(CARS, |r| r.on_the_spot = Some(opened.clone()));
+    assert_eq!(conflicts(&events), ["opened on the spot by C-JCZ-1.L3-spot, but another vehicle stood there"]);
+    site.read(CARS, |r| r.vehicle_gone = Some(true));
+    site.plate(CARS, "苏G00001");
+    let events = site.read(CARS, |r| r.on_the_spot = Some(opened));
+    assert_eq!(conflicts(&events), ["opened on the spot by C-JCZ-1.L3-spot, but it had been let through already"]);
+    assert_eq!((site.decisions(CARS).len(), site.commands().len()), (before + 1, 1));
 }

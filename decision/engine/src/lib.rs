@@ -29,6 +29,7 @@ mod bench;
 mod bench_line;
 mod blocking;
 mod clock;
+pub mod cut_off;
 mod engine;
 mod error;
 mod follow;

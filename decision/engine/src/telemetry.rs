@@ -28,5 +28,7 @@ pub const LANES_PENDING: &str = "portgate_decision_lanes_pending";
 pub const RETRIES: &str = "portgate_decision_retries_total";
 /// Counter: what a barrier did with a command; label `result`.
 pub const BARRIER_COMMANDS: &str = "portgate_barrier_commands_total";
+/// Counter: vehicles let through by a node that was cut off from the log.
+pub const OPENED_ON_THE_SPOT: &str = "portgate_decision_opened_on_the_spot_total";
 /// 1: this node decides for the site; 0: it stands by.
 pub const OWNER: &str = "portgate_decision_owner";

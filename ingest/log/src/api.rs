@@ -123,6 +123,17 @@ pub trait Consumer: Send + Sync {
     /// The partitions this member holds now, in order.
     fn assignment(&self) -> Vec<TopicPartition>;
 
+    /// Proves to the group that this member is alive, and answers for how long from the call on nobody
+    /// else can get its partitions without its doing. None: the log promises nothing of the kind.
+    /// `unread` is a partition that the group does not read: a position of it is committed.
+    ///
+    /// # Errors
+    /// When the group does not confirm it; nothing is promised then.
+    async fn renew(&self, unread: &TopicPartition) -> Result<Option<Duration>> {
+        let _ = unread;
+        Ok(None)
+    }
+
     /// What [`LogTransaction::send_offsets`] needs to commit this member's offsets in a transaction.
     ///
     /// # Errors

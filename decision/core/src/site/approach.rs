@@ -143,7 +143,8 @@ impl Approach {
     /// arrival gives the same approach. `event_at` is the read's event time under the skew rule.
     pub fn join(&mut self, read: &ReadMessage, event_at: Instant, now: Instant) {
         self.last_read_at = now;
-        self.cut_off |= is_evidence(read) && read.received_at.is_some_and(|at| now.millis_since(at) > LATE_MS);
+        let late = read.received_at.is_some_and(|at| now.millis_since(at) > LATE_MS);
+        self.cut_off |= is_evidence(read) && (late || read.cut_off == Some(true));
         self.evidence_at = read.received_at.unwrap_or(now).min(now);
         self.arrived_at = self.arrived_at.min(event_at);
         self.inputs.observed_at = Some(self.arrived_at);

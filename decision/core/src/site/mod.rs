@@ -13,6 +13,7 @@ mod passage;
 mod registry;
 mod replay;
 mod ruling;
+mod spot;
 mod step;
 #[cfg(test)]
 mod tests;

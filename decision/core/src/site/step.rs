@@ -170,6 +170,9 @@ impl Run<'_> {
         if let Some(ruling) = &read.ruling {
             self.ruling(&place, ruling)?;
         }
+        if let Some(spot) = &read.on_the_spot {
+            self.on_the_spot(&place, &mut state, spot, event_id)?;
+        }
         self.out.changes.push(Change::Lane(Box::new(state)));
         Ok(())
     }

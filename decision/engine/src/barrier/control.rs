@@ -36,6 +36,8 @@ pub struct Control {
     waiting: Option<Command>,
     /// The last time the arm came down: for which approach it had been up, and from when until when.
     last: Option<Cycle>,
+    /// A vehicle last went through at this time although the arm was not up by this control's doing.
+    unled: Option<Instant>,
     open_ms_max: i64,
 }
 
@@ -68,7 +70,7 @@ struct Told {
 impl Control {
     /// A barrier that is down. It closes by itself after `open_ms_max` milliseconds.
     pub fn new(open_ms_max: i64) -> Self {
-        Self { fence: 0, known: VecDeque::new(), arm: Arm::Down, waiting: None, last: None, open_ms_max }
+        Self { fence: 0, known: VecDeque::new(), arm: Arm::Down, waiting: None, last: None, unled: None, open_ms_max }
     }
 
     /// A command that was taken off the log before a start: it is not executed again. The arm may
@@ -113,7 +115,9 @@ impl Control {
                     return vec![report(BarrierState::Rejected, command.command_id)];
                 }
                 self.fence = command.fence;
-                if self.is_through(&command.approach_id) {
+                // Nobody else stood there between its decision and that passage.
+                let gone = self.arm == Arm::Down && self.unled.is_some_and(|at| at > command.issued_at);
+                if gone || self.is_through(&command.approach_id) {
                     return vec![report(BarrierState::Rejected, command.command_id)];
                 }
                 if let Some(acts) = self.adopt(&command, now) {
@@ -166,8 +170,9 @@ impl Control {
                 vain.map(|c| report(BarrierState::Rejected, c.command_id)).into_iter().collect()
             }
             Arm::Down => {
-                if let Some(last) = self.last.as_mut().filter(|l| (l.since..=l.down).contains(&at)) {
-                    last.passed = true;
+                match self.last.as_mut().filter(|l| (l.since..=l.down).contains(&at)) {
+                    Some(last) => last.passed = true,
+                    None => self.unled = self.unled.max(Some(at)),
                 }
                 Vec::new()
             }
@@ -310,6 +315,17 @@ mod tests {
         let acts = barrier.command(open("a", 1), at(10_000));
         assert_eq!(states(&acts), [BarrierState::Expired]);
         assert!(!acts.contains(&Act::Raise));
+    }
+
+    #[test]
+    fn a_command_heard_after_its_vehicle_went_through_raises_for_nobody() {
+        let mut barrier = Control::new(15_000);
+        barrier.passed(at(3_000));
+        let acts = barrier.command(open("a", 1), at(7_000));
+        assert_eq!((states(&acts), acts.contains(&Act::Raise)), (vec![BarrierState::Rejected], false));
+        // What is decided after that passage is for the next vehicle.
+        let next = Command { issued_at: at(3_000), ..open("b", 2) };
+        assert!(barrier.command(next, at(7_100)).contains(&Act::Raise));
     }
 
     #[test]

@@ -16,12 +16,14 @@ use std::time::Duration;
 use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::people::{Principal, Role};
 use portgate_core::read::{BarrierReport, ReadMessage};
-use portgate_log::{topics, Consumer, ConsumerOptions, Log, LogError, NewRecord, Record, StartFrom};
+use portgate_log::{partition_for_key, topics, Consumer, ConsumerOptions, Log, LogError, NewRecord, Record, StartFrom};
 use tokio::sync::mpsc;
 
+use super::lease::{self, Lease};
 use super::passages::{self, Passed};
 use super::{Act, Barrier, Control};
 use crate::clock::Clock;
+use crate::cut_off::Keeper;
 use crate::engine::Worker;
 use crate::telemetry;
 
@@ -59,6 +61,16 @@ enum Moved {
     Broken(String),
 }
 
+/// How a process goes on opening while it is cut off from the log ([`crate::cut_off`]).
+pub struct OnTheSpot {
+    /// Renewed while the log is there.
+    pub lease: Lease,
+    /// Commands made durable here, to be obeyed under the lease only.
+    pub orders: mpsc::Receiver<Command>,
+    /// Takes reports, so that they come after the reads kept before them.
+    pub keeper: Arc<dyn Keeper>,
+}
+
 /// Lets `barrier` obey `portgate.commands` until `stop` ends, and reports every change of state on
 /// `portgate.reads`.
 ///
@@ -71,28 +83,67 @@ pub async fn drive(
     options: BarrierOptions,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), LogError> {
+    drive_with(log, barrier, clock, options, None, stop).await
+}
+
+/// As [`drive`]; `spot` lets it open under a lease while the log is away.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_with(
+    log: Arc<dyn Log>,
+    barrier: Arc<dyn Barrier>,
+    clock: Arc<dyn Clock>,
+    options: BarrierOptions,
+    spot: Option<OnTheSpot>,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), LogError> {
     let mut stop = pin!(stop);
     let (reports, outgoing) = mpsc::channel(REPORTS_MAX);
     let (moved, mut arrived) = mpsc::channel(MOVES_MAX);
-    let reporter = Worker(tokio::spawn(report_all(log.clone(), clock.clone(), outgoing)));
+    let (lease, mut orders, keeper) = match spot {
+        Some(OnTheSpot { lease, orders, keeper }) => (lease, Some(orders), Some(keeper)),
+        None => (Lease::default(), None, None),
+    };
+    let reporter = Worker(tokio::spawn(report_all(log.clone(), clock.clone(), keeper, outgoing)));
     let (passed, mut passages) = mpsc::channel(PASSAGES_MAX);
     let followers = passages::follow(&log, &clock, &passed).await?;
-    let mut driver = Driver { log, barrier, clock, options, lanes: BTreeMap::new(), ours: BTreeSet::new(), reports, moved };
-    let consumer = driver.log.consumer(ConsumerOptions::new(&driver.options.group, &[topics::COMMANDS], StartFrom::Earliest)).await?;
+    let partitions = log.partitions(topics::COMMANDS).await?;
+    let mut driver = Driver {
+        log,
+        barrier,
+        clock,
+        options,
+        partitions,
+        lanes: BTreeMap::new(),
+        ours: BTreeSet::new(),
+        polled: Vec::new(),
+        reports,
+        moved,
+    };
+    let consumer: Arc<dyn Consumer> =
+        driver.log.consumer(ConsumerOptions::new(&driver.options.group, &[topics::COMMANDS], StartFrom::Earliest)).await?.into();
+    let renewal = orders.is_some().then(|| Worker(tokio::spawn(lease::keep(consumer.clone(), driver.clock.clone(), lease.clone()))));
     let result = loop {
         let wait = driver.until_due();
+        let ordered = async {
+            match &mut orders {
+                Some(orders) => orders.recv().await,
+                None => None,
+            }
+        };
         tokio::select! {
             biased;
             () = &mut stop => break Ok(()),
             Some(moved) = arrived.recv() => driver.moved(moved).await,
             () = driver.clock.sleep(wait.unwrap_or_default()), if wait.is_some() => driver.due().await,
             Some(passed) = passages.recv() => driver.passed(&passed).await,
-            polled = consumer.poll(POLL_RECORDS, POLL_WAIT) => match polled {
+            Some(command) = ordered => driver.ordered(&*consumer, &lease, command).await,
+            () = driver.clock.sleep(RETRY_WAIT), if !driver.polled.is_empty() => driver.take(&*consumer).await,
+            polled = consumer.poll(POLL_RECORDS, POLL_WAIT), if driver.polled.is_empty() => match polled {
                 Ok(records) => {
-                    if let Err(e) = driver.take(&*consumer, records).await {
-                        tracing::warn!(error = %e, "barriers cannot record their progress; nothing is opened");
-                        driver.clock.sleep(RETRY_WAIT).await;
-                    }
+                    driver.polled = records;
+                    driver.take(&*consumer).await;
                 }
                 Err(e) if e.is_retriable() => {
                     tracing::warn!(error = %e, "barriers hear nothing from the log; they stay as they are");
@@ -102,6 +153,7 @@ pub async fn drive(
             },
         }
     };
+    drop(renewal);
     drop(followers);
     drop(driver);
     drop(reporter);
@@ -121,9 +173,13 @@ struct Driver {
     barrier: Arc<dyn Barrier>,
     clock: Arc<dyn Clock>,
     options: BarrierOptions,
+    /// Of the commands' topic.
+    partitions: u32,
     lanes: BTreeMap<String, Lane>,
     /// Partitions of commands that the group has given to this process, and that were looked back at.
     ours: BTreeSet<u32>,
+    /// Taken off the log and not yet obeyed: their progress is not recorded.
+    polled: Vec<Record>,
     reports: mpsc::Sender<(String, ReadMessage)>,
     moved: mpsc::Sender<Moved>,
 }
@@ -146,17 +202,16 @@ impl Driver {
             for record in passages::last(&*self.log, topics::COMMANDS, partition, committed).await? {
                 if let Ok(command) = record.json::<Command>() {
                     let now = self.clock.now();
-                    self.lane(&command).control.remember(&command, now);
+                    self.lane(&command.lane, &command.site).control.remember(&command, now);
                     remembered.insert(command.lane);
                 }
             }
         }
-        if !remembered.is_empty() {
-            for range in self.log.ranges(topics::READS).await? {
-                for record in passages::last(&*self.log, topics::READS, range.partition, range.end).await? {
-                    if let Some(passed) = Passed::of(&record).filter(|p| remembered.contains(&p.lane)) {
-                        self.passed(&passed).await;
-                    }
+        // Also of lanes of which nothing is remembered: a command heard late may be for a vehicle that is through.
+        for range in self.log.ranges(topics::READS).await? {
+            for record in passages::last(&*self.log, topics::READS, range.partition, range.end).await? {
+                if let Some(passed) = Passed::of(&record) {
+                    self.passed(&passed).await;
                 }
             }
         }
@@ -170,21 +225,20 @@ impl Driver {
         Ok(())
     }
 
-    fn lane(&mut self, command: &Command) -> &mut Lane {
+    fn lane(&mut self, lane: &str, site: &str) -> &mut Lane {
         let open_ms_max = self.options.open_ms_max;
-        self.lanes.entry(command.lane.clone()).or_insert_with(|| Lane { control: Control::new(open_ms_max), site: command.site.clone() })
+        self.lanes.entry(lane.to_owned()).or_insert_with(|| Lane { control: Control::new(open_ms_max), site: site.to_owned() })
     }
 
-    /// Takes polled commands: first their progress, then what they say.
-    async fn take(&mut self, consumer: &dyn Consumer, records: Vec<Record>) -> Result<(), LogError> {
-        // Before anything of a new partition is committed: it is told apart from what was taken before.
-        self.look_back(consumer).await?;
-        let positions: Vec<_> = records.iter().map(Record::position).collect();
-        if positions.is_empty() {
-            return Ok(());
+    /// Obeys what was polled, once its progress is on record; until then it waits, and expires.
+    async fn take(&mut self, consumer: &dyn Consumer) {
+        match self.record_progress(consumer).await {
+            Ok(()) => {}
+            // Another process has them now, and hears of them there.
+            Err(LogError::NotAssigned { .. }) => self.polled.clear(),
+            Err(e) => return tracing::warn!(error = %e, "barriers cannot record their progress; nothing is opened"),
         }
-        consumer.commit(&positions).await?;
-        let commands: Vec<Command> = records
+        let commands: Vec<Command> = std::mem::take(&mut self.polled)
             .iter()
             .filter_map(|r| match r.json() {
                 Ok(command) => Some(command),
@@ -199,18 +253,39 @@ impl Driver {
         for command in withdrawn.into_iter().chain(open) {
             self.command(command).await;
         }
-        Ok(())
+    }
+
+    async fn record_progress(&mut self, consumer: &dyn Consumer) -> Result<(), LogError> {
+        // Before anything of a new partition is committed: it is told apart from what was taken before.
+        self.look_back(consumer).await?;
+        let positions: Vec<_> = self.polled.iter().map(Record::position).collect();
+        match positions.is_empty() {
+            true => Ok(()),
+            false => consumer.commit(&positions).await,
+        }
+    }
+
+    /// Obeys a command made durable by this node, if nobody else can be driving the lane's barrier.
+    async fn ordered(&mut self, consumer: &dyn Consumer, lease: &Lease, command: Command) {
+        let partition = partition_for_key(command.site.as_bytes(), self.partitions);
+        let held =
+            self.ours.contains(&partition) && consumer.assignment().iter().any(|p| p.topic == topics::COMMANDS && p.partition == partition);
+        if held && !lease.left(&*self.clock).is_zero() {
+            return self.command(command).await;
+        }
+        self.lane(&command.lane, &command.site);
+        self.report(&command.lane, BarrierState::Rejected, command.command_id, "").await;
     }
 
     async fn command(&mut self, command: Command) {
         let now = self.clock.now();
         let lane = command.lane.clone();
-        let acts = self.lane(&command).control.command(command, now);
+        let acts = self.lane(&lane, &command.site).control.command(command, now);
         self.act(&lane, acts).await;
     }
 
     async fn passed(&mut self, passed: &Passed) {
-        let acts = self.lanes.get_mut(&passed.lane).map(|l| l.control.passed(passed.at)).unwrap_or_default();
+        let acts = self.lane(&passed.lane, &passed.site).control.passed(passed.at);
         self.act(&passed.lane, acts).await;
     }
 
@@ -297,9 +372,21 @@ impl Driver {
     }
 }
 
-/// Appends reports in order; a failing log is tried again.
-async fn report_all(log: Arc<dyn Log>, clock: Arc<dyn Clock>, mut reports: mpsc::Receiver<(String, ReadMessage)>) {
+/// Appends reports in order; a failing log is tried again. A keeper, where there is one, takes them
+/// first.
+async fn report_all(
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    keeper: Option<Arc<dyn Keeper>>,
+    mut reports: mpsc::Receiver<(String, ReadMessage)>,
+) {
     while let Some((site, message)) = reports.recv().await {
+        if let Some(keeper) = &keeper {
+            match keeper.keep(&site, &message).await {
+                Ok(()) => continue,
+                Err(error) => tracing::warn!(error, "a barrier's report is not kept; it waits for the log"),
+            }
+        }
         let record = match NewRecord::json(topics::READS, site, &message) {
             Ok(record) => record,
             Err(e) => {

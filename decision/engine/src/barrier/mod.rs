@@ -10,11 +10,13 @@
 
 mod control;
 mod drive;
+mod lease;
 mod passages;
 mod simulated;
 
 pub use control::{Act, Control};
-pub use drive::{drive, BarrierOptions};
+pub use drive::{drive, drive_with, BarrierOptions, OnTheSpot};
+pub use lease::Lease;
 pub use simulated::SimulatedBarrier;
 
 use async_trait::async_trait;

@@ -26,6 +26,8 @@ pub(super) const POLL_BYTES_MAX: usize = 8 << 20;
 pub(super) struct KafkaConsumer {
     group: String,
     timeout: Duration,
+    /// What the group waits for this member to be heard of; none: the broker's to say.
+    session: Option<Duration>,
     /// Gone once closed.
     client: RwLock<Option<Arc<StreamConsumer<Context>>>>,
     polling: tokio::sync::Mutex<()>,
@@ -56,6 +58,7 @@ impl KafkaConsumer {
         };
         let mut settings = client_config(config, Role::Consumer);
         settings.set("group.id", &options.group).set("auto.offset.reset", reset);
+        let session = settings.get("session.timeout.ms").and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
         let context = Context::member(options.group.clone(), options.listener.clone());
         let client: StreamConsumer<Context> =
             StreamConsumer::from_config_and_context(&settings, context).map_err(|e| kafka_error(&e, &options.group))?;
@@ -64,6 +67,7 @@ impl KafkaConsumer {
         Ok(Self {
             group: options.group.clone(),
             timeout: config.timeout,
+            session,
             client: RwLock::new(Some(Arc::new(client))),
             polling: tokio::sync::Mutex::new(()),
             closed: watch::Sender::new(false),
@@ -147,6 +151,21 @@ impl Consumer for KafkaConsumer {
 
     fn assignment(&self) -> Vec<TopicPartition> {
         self.client().ok().and_then(|client| client.assignment().ok()).map(|list| partitions(&list)).unwrap_or_default()
+    }
+
+    /// A commit is answered only to a member of the present generation, and begins its session anew
+    /// (the broker's `commitOffset` for classic groups); the client's own heartbeats do the same, but it
+    /// does not tell when.
+    async fn renew(&self, unread: &TopicPartition) -> Result<Option<Duration>> {
+        let Some(session) = self.session else { return Ok(None) };
+        let client = self.client()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&unread.topic, partition_number(&unread.topic, unread.partition)?, Offset::Offset(0))
+            .map_err(|e| kafka_error(&e, &unread.topic))?;
+        let group = self.group.clone();
+        let commit = move || client.commit(&list, CommitMode::Sync);
+        tokio::task::spawn_blocking(commit).await.map_err(|_| LogError::Closed)?.map_err(|e| kafka_error(&e, &group))?;
+        Ok(Some(session))
     }
 
     fn group(&self) -> Result<GroupHandle> {
