@@ -23,7 +23,7 @@ def main():
     ap.add_argument("--blanks", required=True)
     ap.add_argument("--out", type=pathlib.Path, required=True)
     ap.add_argument("--setting", choices=["normal", "hard"], required=True)
-    ap.add_argument("--number", type=int, default=3000)
+    ap.add_argument("--number", type=int, default=2600)
     args = ap.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([SEED, int(args.setting == "hard")])

@@ -24,11 +24,12 @@ cache=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/portgate/models}
 threads=${THREADS:-$(nproc)}
 export OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=PASSIVE
 venv="$(dirname "$cache")/venv-models"
-# Chunks of crops and scenes; steps of recogniser and detector, made-up and real.
-set -- 60 24 4000 4600 6000 3000
+# Chunks of crops and scenes; steps of recogniser and detector, made-up and real; of the recogniser's stage with
+# real crops the steps that count of those the rate is planned for, then its two further stages.
+set -- 60 24 4000 4600 6000 3000 2800 700 4000
 out="$here"
 if [ "$quick" ]; then
-    set -- 1 2 60 20 20 10
+    set -- 1 2 60 20 20 10 15 10 10
     cache="$cache/quick"
     out="$cache/models"
     export PER_CHUNK=300
@@ -65,6 +66,10 @@ stage() { # name command...: runs once, remembered by a file in the cache
     [ -e "$cache/$name.done" ] || { echo "== $name"; "$@"; touch "$cache/$name.done"; }
 }
 
+keep() { # name: the recogniser's weights after a stage, for the next to start from
+    [ -e "$cache/recogniser-$1.pt" ] || cp "$cache/recogniser.pt" "$cache/recogniser-$1.pt"
+}
+
 stage toll "$py" real.py --data "$data" --out "$cache/toll"
 stage crops "$py" make_crops.py $sources --out "$cache/crops" --chunks "$1" --workers "$threads"
 stage crops-rare "$py" make_crops.py $sources --out "$cache/crops" --first "$1" --chunks "$((($1 + 6) / 7))" --rare --workers "$threads"
@@ -72,9 +77,19 @@ stage crops-check "$py" make_crops.py $sources --out "$cache/crops" --chunks 1 -
 stage scenes "$py" make_scenes.py $sources --data "$data" --cache "$cache" --chunks "$2" --workers "$threads" ${fold:+--fold "$fold"}
 
 stage recogniser "$py" train_recogniser.py --cache "$cache" --steps "$3"
-[ -e "$cache/recogniser-synthetic.pt" ] || cp "$cache/recogniser.pt" "$cache/recogniser-synthetic.pt"
-stage recogniser-real "$py" train_recogniser.py --cache "$cache" --stage real --start "$cache/recogniser-synthetic.pt" \
-    --steps "$4" --lr 0.0015 --real 0.25 --data "$data" ${EXTRA:-}
+keep synthetic
+further() { # stage, the one it starts from, options...: real crops beside the made-up ones
+    to=$1
+    from=$2
+    shift 2
+    stage "recogniser-$to" "$py" train_recogniser.py --cache "$cache" --stage "$to" \
+        --start "$cache/recogniser-$from.pt" --data "$data" "$@" ${EXTRA:-}
+    keep "$to"
+}
+further real synthetic --steps "$4" --stop "$7" --lr 0.0015 --real 0.25
+further settled real --steps "$8" --lr 0.0004 --real 0.12
+stage crops-focus "$py" make_crops.py $sources --out "$cache/crops" --first 70 --chunks "$((($1 + 5) / 6))" --focus --workers "$threads"
+further focus settled --steps "$9" --lr 0.0012 --real 0.12 --focus --seed 8
 stage detector "$py" train_detector.py --cache "$cache" --steps "$5"
 [ -e "$cache/detector-synthetic.pt" ] || cp "$cache/detector.pt" "$cache/detector-synthetic.pt"
 stage detector-real "$py" train_detector.py --cache "$cache" --stage real --start "$cache/detector-synthetic.pt" \
@@ -86,4 +101,5 @@ for setting in normal hard; do
         ${quick:+--number 130}
 done
 "$py" evaluate.py --data "$data" --models "$out" ${quick:+--first 12} ${fold:+--fold "$fold"}
-echo "measured by the program itself: portgate evaluate --models $out $cache/pictures-normal $cache/pictures-hard"
+echo "measured by the program itself: portgate evaluate --models $out $cache/pictures-normal $cache/pictures-hard;"
+echo "confidence_odds: calibrate.py"

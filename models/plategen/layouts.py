@@ -34,6 +34,8 @@ RARE = {
     "temporary": 26, "agricultural": 24, "green_large": 12, "green_small": 10, "learner": 8, "consular": 8,
     "yellow_two_line": 6, "police": 3, "black_hk": 1, "black_macao": 1, "embassy": 1,
 }
+# For chunks of what was still read worst after those.
+FOCUS = {"agricultural": 38, "temporary": 28, "green_large": 15, "green_small": 13, "yellow_two_line": 6}
 SIZES = {
     "yellow_two_line": (440, 220), "agricultural": (300, 165), "temporary": (220, 140),
     "green_small": (480, 140), "green_large": (480, 140),
