@@ -9,6 +9,8 @@
 //! Architecture invariant: only this crate names tract. Its output is journalled as events, so
 //! nothing behind it ever needs the models again.
 
+#[cfg(target_arch = "x86_64")]
+mod convolve;
 pub mod ctc;
 pub mod decode;
 pub mod detect;

@@ -368,11 +368,18 @@ impl Network {
 }
 
 fn prepare(bytes: &[u8], shape: [usize; 4]) -> TractResult<Arc<TypedRunnableModel>> {
+    let model = parse(bytes, shape)?;
+    #[cfg(target_arch = "x86_64")]
+    let model = crate::convolve::install(model)?;
+    model.into_optimized()?.into_runnable()
+}
+
+/// The network as its file states it, checked for the input's shape.
+pub(crate) fn parse(bytes: &[u8], shape: [usize; 4]) -> TractResult<TypedModel> {
     tract_onnx::onnx()
         .model_for_read(&mut Cursor::new(bytes))?
         .with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape))?
-        .into_optimized()?
-        .into_runnable()
+        .into_typed()
 }
 
 #[cfg(test)]
