@@ -3,7 +3,7 @@
 # was made with, to tests/simulation/soak.json.
 #   CASES (100000) per property of the rules; SEEDS (10000) from FROM (0) on, at most MINUTES (no limit); TRIES (5) per planted bug.
 # Then what takes minutes on real parts: KILLS (200) of the gate embedded, half as many over Kafka and a
-# quarter with a process a role (the broker is one of them), a day of traffic in twelve minutes, OFFLINE (1000000) reads of an outage, FUZZ (300000) inputs per
+# quarter with a process a role (the broker is one of them), a twentieth of nodes of a cluster of three, a day of traffic in twelve minutes, OFFLINE (1000000) reads of an outage, FUZZ (300000) inputs per
 # target; PARTS names which (simulation crashes day outage fuzz).
 # A run that was cut short goes on with FROM at the first seed that is lacking.
 set -euo pipefail
@@ -47,6 +47,7 @@ if wanted crashes; then
   PORTGATE_KILLS=${KILLS:-200} gate_test kills::killed_under_load_nothing_is_lost_and_nothing_opens_twice || status=$?
   PORTGATE_KILLS=$((${KILLS:-200} / 2)) with_kafka gate_test kills::killed_under_load_over_kafka || status=$?
   PORTGATE_KILLS=$((${KILLS:-200} / 4)) with_kafka gate_test kills::each_role_and_the_broker_killed_under_load || status=$?
+  PORTGATE_KILLS=$((${KILLS:-200} / 20)) with_kafka gate_test cluster::leaders_change_under_load || status=$?
   with_kafka gate_test kills::an_owner_stopped_for_longer_than_its_session_comes_back_to_nothing || status=$?
 fi
 if wanted day; then

@@ -23,7 +23,7 @@ use serde_json::{json, Value};
 use crate::support::{eventually, kafka, run, sound, text, Broker, Gate};
 
 /// The demonstration's site.
-const SITE: &str = "LYG-1";
+pub const SITE: &str = "LYG-1";
 /// Entry lanes that open by themselves, the exit lane, and two lanes where one card is shown at both.
 const ENTRIES: [&str; 3] = ["KILL-1.L1", "KILL-1.L2", "KILL-1.L3"];
 const EXIT: &str = "KILL-1.L4";
@@ -34,11 +34,11 @@ const VEHICLES: usize = 40;
 const KILLS: usize = 4;
 
 /// What the drivers share.
-struct World {
-    http: RwLock<Option<String>>,
+pub struct World {
+    pub http: RwLock<Option<String>>,
     device: String,
     supervisor: String,
-    over: AtomicBool,
+    pub over: AtomicBool,
     sent: AtomicUsize,
     /// Ids of reads that were acknowledged.
     acknowledged: Mutex<BTreeSet<String>>,
@@ -48,7 +48,7 @@ struct World {
 }
 
 impl World {
-    fn at(gate: &Gate) -> Self {
+    pub fn at(gate: &Gate) -> Self {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20))).build().into();
         Self {
             http: RwLock::new(Some(gate.http.clone())),
@@ -180,7 +180,7 @@ fn card_lane(world: &World, lane: &str) {
     }
 }
 
-fn registry(gate: &Gate) {
+pub fn registry(gate: &Gate) {
     let mut lines = vec![json!({"kind": "checkpoint", "id": "KILL-1", "value": {"site": SITE, "profile": "LYG"}})];
     let lane = |id: &str, direction: &str, class: &str| json!({"kind": "lane", "id": id, "value": {"checkpoint": "KILL-1", "direction": direction, "lane_class": class}});
     lines.extend(ENTRIES.map(|l| lane(l, "ENTRY", "PASSENGER")));
@@ -209,7 +209,7 @@ fn registry(gate: &Gate) {
 }
 
 /// Starts the load.
-fn drive(world: &Arc<World>) -> Vec<std::thread::JoinHandle<()>> {
+pub fn drive(world: &Arc<World>) -> Vec<std::thread::JoinHandle<()>> {
     let mut drivers = Vec::new();
     for (n, lane) in ENTRIES.into_iter().enumerate() {
         let world = world.clone();
@@ -262,7 +262,7 @@ fn campaign(kills: usize, more: &[&str]) {
 }
 
 /// Compares what went in with what the stores hold, and prints the table.
-fn audit(dir: &Path, world: &World) {
+pub fn audit(dir: &Path, world: &World) {
     sound(dir);
     let store = Store::open(&dir.join("store"), SITE).unwrap();
     let journal = store.journal_after(0, usize::MAX).unwrap();
@@ -449,7 +449,7 @@ fn each_role_and_the_broker_killed_under_load() {
 }
 
 /// Longer than a session.
-const STOPPED: Duration = Duration::from_secs(13);
+pub const STOPPED: Duration = Duration::from_secs(13);
 
 #[test]
 fn an_owner_stopped_for_longer_than_its_session_comes_back_to_nothing() {

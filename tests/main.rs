@@ -1,6 +1,7 @@
 //! One integration-test binary: the house rules, the command line, and the gate end to end.
 
 mod away;
+mod cluster;
 mod commands;
 mod gate;
 mod hostile;

@@ -49,13 +49,18 @@ pub fn kafka() -> Option<String> {
 }
 
 /// Waits until `probe` gives something, or panics with `what`.
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, probe)
+}
+
+/// The same with a limit of its own.
+pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "within {PATIENCE:?} never: {what}");
+        assert!(start.elapsed() < limit, "within {limit:?} never: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -222,36 +227,87 @@ impl Drop for Gate {
     }
 }
 
-/// A Kafka broker of a test's own, which may be killed; `scripts/kafka.sh`.
-pub struct Broker(u16);
+/// A Kafka broker of a test's own, or a cluster of some, which may be killed; `scripts/kafka.sh`.
+pub struct Broker {
+    port: u16,
+    nodes: u16,
+}
 
 impl Broker {
     /// Starts one on a port that no other test uses.
     pub fn start(port: u16) -> Self {
-        let broker = Self(port);
+        Self::cluster(port, 1)
+    }
+
+    /// Starts a cluster on ports that no other test uses, ten for a node.
+    pub fn cluster(port: u16, nodes: u16) -> Self {
+        let broker = Self { port, nodes };
         broker.run("stop");
         broker.run("start");
         broker
     }
 
-    /// `host:port`.
+    /// `host:port`, of every node.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.0)
+        let all: Vec<String> = (0..self.nodes).map(|n| format!("127.0.0.1:{}", self.port + 10 * n)).collect();
+        all.join(",")
     }
 
-    /// `kafka.sh` with a command.
+    /// `kafka.sh` with a command for all nodes.
     pub fn run(&self, command: &str) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
-        let out = Command::new(script).arg(command).env("KAFKA_PORT", self.0.to_string()).env_remove("KAFKA_DATA").output();
-        let out = out.expect("the script runs");
+        self.of(None, command);
+    }
+
+    /// `kafka.sh` with a command for one node, of which 1 is the first.
+    pub fn node(&self, node: u64, command: &str) {
+        self.of(Some(node), command);
+    }
+
+    fn of(&self, node: Option<u64>, command: &str) {
+        let out = self.script(command).envs(node.map(|n| ("KAFKA_NODE", n.to_string()))).output().expect("the script runs");
         assert!(out.status.success(), "kafka.sh {command}: {}", text(&out));
     }
+
+    fn script(&self, command: &str) -> Command {
+        let mut script = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh"));
+        script.arg(command).env("KAFKA_PORT", self.port.to_string()).env("KAFKA_NODES", self.nodes.to_string());
+        script.env_remove("KAFKA_DATA").env_remove("KAFKA_NODE").env_remove("KAFKA_HEAP");
+        script
+    }
+
+    /// Every partition of the cluster, as it says itself (`kcat`).
+    pub fn partitions(&self) -> Vec<Partition> {
+        let out = Command::new("kcat").args(["-b", &self.address(), "-L", "-J", "-m", "20"]).output().expect("kcat is installed");
+        let said: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
+        let mut found = Vec::new();
+        for topic in said["topics"].as_array().into_iter().flatten() {
+            for partition in topic["partitions"].as_array().into_iter().flatten() {
+                let count = |what: &str| partition[what].as_array().map_or(0, Vec::len);
+                found.push(Partition {
+                    topic: topic["topic"].as_str().unwrap_or_default().to_owned(),
+                    number: partition["partition"].as_u64().unwrap_or_default(),
+                    leader: partition["leader"].as_u64(),
+                    behind: count("replicas").saturating_sub(count("isrs")),
+                });
+            }
+        }
+        found
+    }
+}
+
+/// A partition on a cluster.
+pub struct Partition {
+    pub topic: String,
+    pub number: u64,
+    /// The node that leads it.
+    pub leader: Option<u64>,
+    /// Copies that are away or not up to it.
+    pub behind: usize,
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka.sh");
-        let _ = Command::new(script).arg("stop").env("KAFKA_PORT", self.0.to_string()).env_remove("KAFKA_DATA").output();
+        let _ = self.script("stop").output();
     }
 }
 

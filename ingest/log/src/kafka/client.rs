@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
@@ -91,6 +92,9 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
         .set("bootstrap.servers", &config.brokers)
         .set("client.id", "portgate")
         .set("message.max.bytes", config.message_bytes_max.to_string())
+        // A broker that is there and silent is given up after this, and the others are asked who leads now:
+        // soon enough that a member of a group finds the new coordinator within its session.
+        .set("socket.timeout.ms", "5000")
         .set("reconnect.backoff.max.ms", "2000");
     match role {
         Role::Producer => {
@@ -114,7 +118,7 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
                 .set("partition.assignment.strategy", "cooperative-sticky")
                 // How soon a standby takes over from a node that says nothing any more.
                 .set("session.timeout.ms", "10000")
-                .set("heartbeat.interval.ms", "2500")
+                .set("heartbeat.interval.ms", "1500")
                 .set("queued.max.messages.kbytes", "16384")
                 .set("fetch.queue.backoff.ms", "20");
         }
@@ -139,6 +143,23 @@ pub(super) fn client_config(config: &KafkaConfig, role: Role) -> ClientConfig {
     client
 }
 
+/// Wait before the next line of the same kind: with a broker away each of a process's many clients has
+/// one to say about every attempt.
+const SAME_LINE_WAIT: Duration = Duration::from_secs(5);
+
+/// When a line of a kind was last written, for all clients of the process.
+static SAID: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+
+/// Whether a line of this kind is due.
+fn due(kind: &str) -> bool {
+    let (mut said, now) = (SAID.lock(), Instant::now());
+    let due = said.get(kind).is_none_or(|at| now.duration_since(*at) >= SAME_LINE_WAIT);
+    if due {
+        said.insert(kind.to_owned(), now);
+    }
+    due
+}
+
 /// Takes librdkafka's log lines and errors into ours, and tells of rebalances.
 #[derive(Clone, Default)]
 pub(super) struct Context {
@@ -155,10 +176,12 @@ impl ClientContext for Context {
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => {
+            | RDKafkaLogLevel::Warning
+                if due(facility) =>
+            {
                 tracing::warn!(target: "portgate_log::kafka", facility, "{message}");
             }
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            _ => {
                 tracing::debug!(target: "portgate_log::kafka", facility, "{message}");
             }
         }
@@ -173,7 +196,11 @@ impl ClientContext for Context {
         if error.rdkafka_error_code().is_some_and(|code| turned_away.contains(&code)) {
             *self.refusal.lock() = Some(reason.to_owned());
         }
-        tracing::warn!(target: "portgate_log::kafka", %error, reason, "client error");
+        if due(&error.to_string()) {
+            tracing::warn!(target: "portgate_log::kafka", %error, reason, "client error");
+        } else {
+            tracing::debug!(target: "portgate_log::kafka", %error, reason, "client error");
+        }
     }
 }
 
@@ -281,6 +308,14 @@ pub(super) fn kafka_error(error: &KafkaError, what: &str) -> LogError {
         | Code::UnsupportedVersion
         | Code::InvalidArgument => LogError::Refused(text),
         _ => LogError::Unavailable(text),
+    }
+}
+
+/// The same of a topic that is known to be there: a broker that has just come back does not know it yet.
+pub(super) fn of_known_topic(error: LogError) -> LogError {
+    match error {
+        LogError::UnknownTopic(topic) => LogError::Unavailable(format!("{topic}: the broker that was asked does not know it now")),
+        other => other,
     }
 }
 

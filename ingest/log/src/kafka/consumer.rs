@@ -14,7 +14,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 
-use super::client::{client_config, is_lost_membership, kafka_error, partition_number, partitions, Context, Role};
+use super::client::{client_config, is_lost_membership, kafka_error, of_known_topic, partition_number, partitions, Context, Role};
 use super::KafkaConfig;
 use crate::api::{Consumer, ConsumerOptions, GroupHandle, GroupHandleInner, StartFrom};
 use crate::error::{LogError, Result};
@@ -93,7 +93,7 @@ impl Consumer for KafkaConsumer {
         let Ok(first) = first else {
             return Ok(records);
         };
-        let first = first.map_err(|e| kafka_error(&e, &self.group))?;
+        let first = first.map_err(|e| of_known_topic(kafka_error(&e, &self.group)))?;
         let first = record(&first);
         let mut bytes = first.size_bytes();
         records.push(first);

@@ -33,9 +33,15 @@ use crate::record::{NewRecord, Position};
 use crate::telemetry;
 use crate::topics::TopicSpec;
 
-use client::{client_config, kafka_error, partition_number, Context, Role};
+use client::{client_config, kafka_error, of_known_topic, partition_number, Context, Role};
 pub use consumer::KafkaGroup;
 
+/// A question without an answer is put again after this: whoever was asked may be there and silent.
+const QUESTION: Duration = Duration::from_secs(3);
+/// Wait before that.
+const QUESTION_WAIT: Duration = Duration::from_millis(100);
+/// Longest for the question whether anybody is there.
+const PING: Duration = Duration::from_secs(10);
 /// Events of a client looked at after it got no answer.
 const CLIENT_EVENTS_MAX: usize = 50;
 /// Wait for each of them.
@@ -79,7 +85,7 @@ pub struct KafkaLog {
     producer: RwLock<FutureProducer<Context>>,
     readers: reader::Readers,
     /// A client per group whose lag was asked.
-    lag_clients: Mutex<BTreeMap<String, Arc<BaseConsumer>>>,
+    lag_clients: Mutex<BTreeMap<String, Arc<BaseConsumer<Context>>>>,
 }
 
 /// What the log, its consumers and its transactions share.
@@ -166,16 +172,16 @@ impl KafkaLog {
             .await
     }
 
-    fn lag_client(&self, group: &str) -> Result<Arc<BaseConsumer>> {
+    fn lag_client(&self, group: &str) -> Result<Arc<BaseConsumer<Context>>> {
         let mut clients = self.lag_clients.lock();
         if let Some(client) = clients.get(group) {
             return Ok(client.clone());
         }
-        let client: BaseConsumer = client_config(&self.cluster.config, Role::Consumer)
+        let client: BaseConsumer<Context> = client_config(&self.cluster.config, Role::Consumer)
             .set("group.id", group)
             // Else the answer would wait for the end of an open transaction of the group.
             .set("isolation.level", "read_uncommitted")
-            .create()
+            .create_with_context(Context::default())
             .map_err(|e| kafka_error(&e, group))?;
         let client = Arc::new(client);
         clients.insert(group.to_owned(), client.clone());
@@ -185,15 +191,28 @@ impl KafkaLog {
 
 impl Cluster {
     /// Asks the cluster something on a thread that may block.
-    async fn ask<T: Send + 'static>(
+    async fn ask<T: Send + 'static>(&self, question: impl Fn(&BaseConsumer<Context>, Duration) -> Result<T> + Send + 'static) -> Result<T> {
+        self.ask_for(self.config.timeout, question).await
+    }
+
+    /// The same for at most so long.
+    async fn ask_for<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&BaseConsumer<Context>, Duration) -> Result<T> + Send + 'static,
+        longest: Duration,
+        question: impl Fn(&BaseConsumer<Context>, Duration) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (meta, timeout) = (self.meta.clone(), self.config.timeout);
+        let meta = self.meta.clone();
         tokio::task::spawn_blocking(move || {
-            // Serves what has gathered in the client's event queue; nothing is consumed by it.
-            drop(meta.poll(Duration::ZERO));
-            question(&meta, timeout)
+            let until = Instant::now() + longest;
+            loop {
+                // Serves what has gathered in the client's event queue; nothing is consumed by it.
+                drop(meta.poll(Duration::ZERO));
+                let left = until.saturating_duration_since(Instant::now());
+                match question(&meta, left.min(QUESTION)) {
+                    Err(LogError::Timeout(_) | LogError::Unavailable(_)) if left > QUESTION => std::thread::sleep(QUESTION_WAIT),
+                    answer => return answer,
+                }
+            }
         })
         .await
         .map_err(|_| LogError::Closed)?
@@ -201,8 +220,8 @@ impl Cluster {
 
     async fn ping(&self) -> Result<usize> {
         let brokers = self.config.brokers.clone();
-        self.ask(move |meta, timeout| {
-            let answer = meta.fetch_metadata(None, timeout.min(Duration::from_secs(10)));
+        self.ask_for(self.config.timeout.min(PING), move |meta, timeout| {
+            let answer = meta.fetch_metadata(None, timeout);
             // What the client has met on its way tells a broker that is away from one that refuses.
             let mut refusal = None;
             for _ in 0..CLIENT_EVENTS_MAX {
@@ -227,12 +246,14 @@ impl Cluster {
     /// How many partitions the topic has now.
     async fn partitions(&self, topic: &str) -> Result<u32> {
         let name = topic.to_owned();
+        let seen = self.topics.read().contains_key(topic);
         self.ask(move |meta, timeout| {
             let answer = meta.fetch_metadata(Some(&name), timeout).map_err(|e| kafka_error(&e, &name))?;
             let found = answer.topics().iter().find(|t| t.name() == name && t.error().is_none()).map_or(0, |t| t.partitions().len());
             match u32::try_from(found) {
                 Ok(n) if n > 0 => Ok(n),
-                _ => Err(LogError::UnknownTopic(name)),
+                _ if seen => Err(of_known_topic(LogError::UnknownTopic(name.clone()))),
+                _ => Err(LogError::UnknownTopic(name.clone())),
             }
         })
         .await
@@ -415,5 +436,6 @@ fn into_log_error(error: &KafkaError, record: &NewRecord, cluster: &Cluster) -> 
     if too_large {
         return LogError::TooLarge { topic: record.topic.clone(), bytes: record.size_bytes(), max: cluster.config.message_bytes_max };
     }
-    kafka_error(error, &record.topic)
+    // It was known when the record was checked.
+    of_known_topic(kafka_error(error, &record.topic))
 }

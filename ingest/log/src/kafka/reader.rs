@@ -14,7 +14,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{timeout_at, Instant};
 
-use super::client::{client_config, kafka_error, partition_number, Context, Role};
+use super::client::{client_config, kafka_error, of_known_topic, partition_number, Context, Role};
 use super::consumer::{offset_number, record, POLL_BYTES_MAX};
 use super::Cluster;
 use crate::api::ReadBatch;
@@ -72,6 +72,14 @@ impl Readers {
                 _ => reader.tail(max, wait).await,
             }
         };
+        let next = reader.next;
+        let batch = match batch {
+            // A node is away, which need not be the one that leads: that one says whether there is more.
+            Err(LogError::Unavailable(_)) if self.end(topic, partition, next).await.is_ok_and(|end| end == next) => {
+                Ok(Batch::default().finish(next))
+            }
+            read => read,
+        };
         if batch.is_err() {
             // Its client may be out of step: the next call makes a new one.
             lent.reader = None;
@@ -89,7 +97,7 @@ impl Readers {
                 let earliest = u64::try_from(low).unwrap_or(0);
                 let end = u64::try_from(high).unwrap_or(0);
                 if from < earliest || from > end {
-                    return Err(LogError::OffsetOutOfRange { topic: name, partition, asked: from, earliest, end });
+                    return Err(LogError::OffsetOutOfRange { topic: name.clone(), partition, asked: from, earliest, end });
                 }
                 Ok(end)
             })
@@ -140,17 +148,22 @@ impl Reader {
     /// Reads what lies before `end`.
     async fn fetch(&mut self, end: u64, max: usize) -> Result<ReadBatch> {
         let deadline = Instant::now() + FETCH;
-        let mut batch = Batch::default();
+        let (mut batch, mut away) = (Batch::default(), None);
         while self.next < end && batch.has_room(max) {
             match timeout_at(deadline, self.client.recv()).await {
                 Ok(Ok(message)) => batch.take(&message, &mut self.next),
                 // What is left before the end are gaps.
                 Ok(Err(KafkaError::PartitionEOF(_))) => self.next = end.max(self.next),
+                // Of some node; the leader may answer all the same.
+                Ok(Err(error)) if error.rdkafka_error_code() == Some(Code::BrokerTransportFailure) => away = Some(error),
                 Ok(Err(error)) if batch.records.is_empty() => return Err(self.error(&error)),
                 Ok(Err(_)) | Err(_) => break,
             }
         }
-        Ok(batch.finish(self.next))
+        match away {
+            Some(error) if batch.records.is_empty() && self.next < end => Err(self.error(&error)),
+            _ => Ok(batch.finish(self.next)),
+        }
     }
 
     /// Waits at the end for what comes.
@@ -184,7 +197,7 @@ impl Reader {
                 earliest: self.next,
                 end: self.next,
             },
-            _ => kafka_error(error, &self.topic),
+            _ => of_known_topic(kafka_error(error, &self.topic)),
         }
     }
 }
