@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use portgate_log::kafka::{KafkaConfig, KafkaLog};
-use portgate_log::{topics, Log, LogError, NewRecord};
+use portgate_log::{topics, Log, LogError, NewRecord, TopicSpec};
 
 use crate::{consumer, put, read_all, take, topic, value, values, Fixture};
 
@@ -179,19 +179,26 @@ async fn much_at_once_fits_a_topic_of_small_records() {
 struct OwnBroker {
     script: PathBuf,
     port: u16,
+    nodes: u16,
 }
 
 impl OwnBroker {
     fn run(&self, command: &str) {
-        let status =
-            Command::new(&self.script).arg(command).env("KAFKA_PORT", self.port.to_string()).env_remove("KAFKA_DATA").status().unwrap();
+        let status = self.command(command).status().unwrap();
         assert!(status.success(), "kafka.sh {command}");
+    }
+
+    fn command(&self, command: &str) -> Command {
+        let mut script = Command::new(&self.script);
+        script.arg(command).env("KAFKA_PORT", self.port.to_string()).env("KAFKA_NODES", self.nodes.to_string());
+        script.env_remove("KAFKA_DATA").env_remove("KAFKA_NODE").env_remove("KAFKA_HEAP");
+        script
     }
 }
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
-        let _ = Command::new(&self.script).arg("stop").env("KAFKA_PORT", self.port.to_string()).env_remove("KAFKA_DATA").status();
+        let _ = self.command("stop").status();
     }
 }
 
@@ -201,7 +208,7 @@ async fn a_killed_broker_loses_and_repeats_nothing() {
         return;
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka.sh");
-    let broker = OwnBroker { script, port: 19192 };
+    let broker = OwnBroker { script, port: 19192, nodes: 1 };
     broker.run("start");
     let kafka = Kafka::at(format!("127.0.0.1:{}", broker.port));
     let log = kafka.open().await;
@@ -243,4 +250,45 @@ async fn a_killed_broker_loses_and_repeats_nothing() {
     }
     assert_eq!(seen, expected[1..], "the consumer goes on");
     drop((group, log, broker));
+}
+
+/// Who comes while a node of three has just been killed finds everything, and writes; a topic that is to be
+/// kept more often than there are nodes is an error that says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_with_a_node_away_is_as_good() {
+    if Kafka::from_env().is_none() {
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka.sh");
+    let cluster = OwnBroker { script, port: 20092, nodes: 3 };
+    cluster.run("stop");
+    cluster.run("start");
+    let kafka = Kafka::at("127.0.0.1:20092,127.0.0.1:20102,127.0.0.1:20112".into());
+    // Each node leads one of three partitions.
+    let spec = TopicSpec::new(kafka.name("topic"), 3);
+    let log = kafka.open().await;
+    log.create_topics(std::slice::from_ref(&spec)).await.unwrap();
+    for i in 0..30 {
+        put(&*log, &spec.name, &format!("k{i}"), &i.to_string()).await;
+    }
+    assert!(cluster.command("kill").env("KAFKA_NODE", "2").status().unwrap().success());
+    let began = Instant::now();
+    let fresh = kafka.open().await;
+    fresh.create_topics(std::slice::from_ref(&spec)).await.unwrap();
+    let mut found = 0;
+    for partition in 0..3 {
+        found += read_all(&*fresh, &spec.name, partition).await.len();
+    }
+    assert_eq!(found, 30);
+    for log in [&fresh, &log] {
+        for i in 0..10 {
+            put(&**log, &spec.name, &format!("k{i}"), "again").await;
+        }
+    }
+    println!("a node killed: found and written {:.1} s afterwards", began.elapsed().as_secs_f64());
+    match fresh.create_topics(&[TopicSpec { replication: Some(4), ..TopicSpec::new(kafka.name("more"), 1) }]).await {
+        Err(e @ LogError::Refused(_)) => assert!(e.to_string().contains("start the others"), "{e}"),
+        other => panic!("{other:?}"),
+    }
+    drop((fresh, log, cluster));
 }
