@@ -76,6 +76,7 @@ const words = {
   state: ['状态', 'State'],
   by: ['处理人', 'By'],
   machine: ['系统', 'Machine'],
+  cutOffLane: ['断网车道', 'Cut-off lane'],
   category: ['车辆类别', 'Category'],
   details: ['详情', 'Details'],
   versions: ['处理经过', 'History'],

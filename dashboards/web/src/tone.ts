@@ -1,6 +1,6 @@
 // How a decision looks: the one place where verdict and state become tone, sign and word.
 
-import { t } from './i18n'
+import { t, term } from './i18n'
 import type { Decision, Severity } from './types'
 
 export type Tone = 'open' | 'ready' | 'warn' | 'bad' | 'idle'
@@ -45,4 +45,12 @@ export function stateLabel(d: Decision): string {
 
 export function isWaiting(d: Decision): boolean {
   return d.state === 'held' || d.state === 'refused'
+}
+
+/** Who is behind a version: a person by name, the machine, or a lane that was cut off and opened by itself. */
+export function whoOf(by: Decision['by'], role = false): string {
+  if (!by) return t('machine')
+  if (by.role === 'device') return t('cutOffLane')
+  if (by.name === by.role) return term('role', by.role)
+  return role ? `${by.name} · ${term('role', by.role)}` : by.name
 }

@@ -8,4 +8,5 @@ mod kafka;
 mod kit;
 mod line;
 mod people;
+mod spot;
 mod takeover;
