@@ -236,7 +236,13 @@ impl Driver {
             Ok(()) => {}
             // Another process has them now, and hears of them there.
             Err(LogError::NotAssigned { .. }) => self.polled.clear(),
-            Err(e) => return tracing::warn!(error = %e, "barriers cannot record their progress; nothing is opened"),
+            Err(e) => {
+                tracing::warn!(error = %e, "barriers cannot record their progress; nothing is opened");
+                // What has expired is nobody's any more; with nothing left the log is listened to again.
+                let now = self.clock.now();
+                self.polled.retain(|r| r.json::<Command>().is_ok_and(|c| now < c.expires_at));
+                return;
+            }
         }
         let commands: Vec<Command> = std::mem::take(&mut self.polled)
             .iter()
