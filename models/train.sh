@@ -25,11 +25,12 @@ threads=${THREADS:-$(nproc)}
 export OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=PASSIVE
 venv="$(dirname "$cache")/venv-models"
 # Chunks of crops and scenes; steps of recogniser and detector, made-up and real; of the recogniser's stage with
-# real crops the steps that count of those the rate is planned for, then its two further stages.
-set -- 60 24 4000 4600 6000 3000 2800 700 4000
+# real crops the steps that count of those the rate is planned for, then its two further stages, the last with the
+# steps that count and those planned for.
+set -- 60 24 4000 4600 6000 3000 2800 700 2650 4000
 out="$here"
 if [ "$quick" ]; then
-    set -- 1 2 60 20 20 10 15 10 10
+    set -- 1 2 60 20 20 10 15 10 6 10
     cache="$cache/quick"
     out="$cache/models"
     export PER_CHUNK=300
@@ -89,7 +90,7 @@ further() { # stage, the one it starts from, options...: real crops beside the m
 further real synthetic --steps "$4" --stop "$7" --lr 0.0015 --real 0.25
 further settled real --steps "$8" --lr 0.0004 --real 0.12
 stage crops-focus "$py" make_crops.py $sources --out "$cache/crops" --first 70 --chunks "$((($1 + 5) / 6))" --focus --workers "$threads"
-further focus settled --steps "$9" --lr 0.0012 --real 0.12 --focus --seed 8
+further focus settled --steps "${10}" --stop "$9" --lr 0.0012 --real 0.12 --focus --seed 8
 stage detector "$py" train_detector.py --cache "$cache" --steps "$5"
 [ -e "$cache/detector-synthetic.pt" ] || cp "$cache/detector.pt" "$cache/detector-synthetic.pt"
 stage detector-real "$py" train_detector.py --cache "$cache" --stage real --start "$cache/detector-synthetic.pt" \
