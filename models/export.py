@@ -1,9 +1,8 @@
 """Exports checkpoints to ONNX, checks them against PyTorch and writes `manifest.json`.
 
-    python export.py --cache DIR [--out DIR] [--mix FILE] [--init]
+    python export.py --cache DIR [--out DIR] [--init]
 
-`--mix`: the recogniser's weights are the mean of its checkpoint's and this one's (an earlier stage of the same
-training). `--init` exports freshly initialised networks (their shapes only), where a checkpoint is missing.
+`--init` exports freshly initialised networks (their shapes only), where a checkpoint is missing.
 """
 
 import argparse
@@ -61,7 +60,6 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--cache", type=pathlib.Path, required=True, help="folder of the checkpoints")
     ap.add_argument("--out", type=pathlib.Path, default=HERE)
-    ap.add_argument("--mix", type=pathlib.Path, help="checkpoint to average the recogniser with")
     ap.add_argument("--init", action="store_true")
     args = ap.parse_args()
     torch.manual_seed(0)
@@ -72,9 +70,6 @@ def main():
     hashes = {}
     for name, (net, shape, outputs) in jobs.items():
         net = load(net, args.cache / f"{name}.pt", args.init)
-        if args.mix and name == "recogniser":
-            earlier = torch.load(args.mix, map_location="cpu")["ema"]
-            net.load_state_dict({k: (v + earlier[k]) / 2 if v.dtype.is_floating_point else v for k, v in net.state_dict().items()})
         mflop = nets.flops(net, shape) / 1e6
         path = args.out / f"{name}.onnx"
         error = export(net, path, shape, outputs)
