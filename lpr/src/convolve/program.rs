@@ -80,7 +80,7 @@ impl Program {
             let [_, height, width] = sizes[s.dst];
             let src = &mut layouts[s.src];
             let wanted = if s.suits_winograd(src) {
-                Winograd::border(src)
+                Winograd::border(src, [height, width])
             } else {
                 [
                     s.pad[0],

@@ -32,9 +32,11 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
-    /// Zeros the input needs above, left, below and right: whole tiles are read.
-    pub fn border(src: &Layout) -> [usize; 4] {
-        [1, 1, 1 + src.height % 2, 1 + src.width % 2]
+    /// Zeros the input needs above, left, below and right for an output of `height` and `width`:
+    /// whole tiles are read.
+    pub fn border(src: &Layout, [height, width]: [usize; 2]) -> [usize; 4] {
+        let after = |output: usize, input: usize| (2 * output.div_ceil(2) + 1).saturating_sub(input);
+        [1, 1, after(height, src.height), after(width, src.width)]
     }
 
     /// Numbers a run needs beside its tensors.
