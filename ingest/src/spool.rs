@@ -139,11 +139,15 @@ impl Spool {
     /// # Errors
     /// What the call is answered: 503 when the spool is full, cannot be written or does not say
     /// whether anything waits in it.
-    pub(crate) async fn take(&self, log: &dyn Log, site: &str, mut read: ReadMessage) -> Result<(), Problem> {
+    pub(crate) async fn take(&self, log: &dyn Log, site: &str, read: ReadMessage) -> Result<(), Problem> {
         let received_ms = clock::now().as_millis();
         if self.goes_through(log, site, &read).await? {
             return Ok(());
         }
+        self.keep_and_hand_on(site, read, received_ms).await
+    }
+
+    async fn keep_and_hand_on(&self, site: &str, mut read: ReadMessage, received_ms: i64) -> Result<(), Problem> {
         let Some(desk) = self.desk.get() else {
             return self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await;
         };
@@ -170,7 +174,12 @@ impl Spool {
             if self.goes_through(log, site, read).await? {
                 return Ok(());
             }
-            self.keep(NewRecord::json(TOPIC, site.to_owned(), read)?.at(clock::now().as_millis())).await
+            let received_ms = clock::now().as_millis();
+            match read.on_the_spot {
+                // The desk's own.
+                Some(_) => self.keep(NewRecord::json(TOPIC, site.to_owned(), read)?.at(received_ms)).await,
+                None => self.keep_and_hand_on(site, read.clone(), received_ms).await,
+            }
         };
         taken.await.map_err(|problem: Problem| problem.message)
     }

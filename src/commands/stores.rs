@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 use portgate_core::journal::{AuthorisedBy, JournalEvent, REPEATED_READ};
+use portgate_core::people::Role;
 use portgate_core::policy::Policy;
 use portgate_core::reason::SysReason;
 use portgate_core::site::{Difference, Replay};
@@ -172,11 +173,12 @@ pub fn conflicts(dir: &Path) -> Result<u8> {
 }
 
 /// The conflicts in a store's journal, a line each, then their counts: reads that were dropped and why,
-/// decisions made from reads of a lane that had been cut off (nothing was opened on them), and vehicles
-/// that went through on such a decision without anybody's word.
+/// decisions made from reads of a lane that had been cut off (the owner opens nothing on them), those of
+/// them that had been opened on the spot, with what the owner says of it now, and vehicles that went
+/// through on such a decision without anybody's word.
 pub fn conflicts_of(store: &Store) -> Result<Vec<u8>> {
     let mut lines = VecDeque::new();
-    let (mut repeats, mut dropped, mut passed, mut after) = (0_u64, 0_u64, 0_u64, 0);
+    let (mut repeats, mut dropped, mut passed, mut spot, mut after) = (0_u64, 0_u64, 0_u64, 0_u64, 0);
     let mut late = BTreeSet::new();
     loop {
         let entries = store.journal_after(after, PAGE)?;
@@ -191,6 +193,12 @@ pub fn conflicts_of(store: &Store) -> Result<Vec<u8>> {
                 JournalEvent::Dropped { event_id, reason } => {
                     dropped += 1;
                     format!("dropped  read {event_id}: {reason}")
+                }
+                JournalEvent::Decision { decision } if decision.by.as_ref().is_some_and(|by| by.role == Role::Device) => {
+                    spot += 1;
+                    late.insert(decision.id.clone());
+                    let codes: Vec<&str> = decision.reasons.iter().map(|r| r.code.as_str()).collect();
+                    format!("opened   {} at {} on the spot; the owner says {}", decision.id, decision.lane, codes.join(", "))
                 }
                 JournalEvent::Decision { decision } => {
                     let cut_off = decision.reasons.iter().any(|r| r.code == SysReason::CutOff.reason().code());
@@ -217,6 +225,6 @@ pub fn conflicts_of(store: &Store) -> Result<Vec<u8>> {
     }
     let mut out: Vec<u8> = lines.into_iter().collect::<String>().into_bytes();
     let late = late.len();
-    writeln!(out, "{late} decided late, {passed} of them passed without a word, {dropped} reads dropped, {repeats} repeats")?;
+    writeln!(out, "{late} decided late, {spot} of them opened on the spot, {passed} passed without a word, {dropped} reads dropped, {repeats} repeats")?;
     Ok(out)
 }
