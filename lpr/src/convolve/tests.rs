@@ -50,13 +50,22 @@ impl Net {
     }
 
     fn pool(&self, x: OutletId, cout: usize, kernel: [usize; 2], stride: [usize; 2], pad: [usize; 2]) -> PoolSpec {
+        self.pool_between(x, cout, kernel, stride, [pad, pad])
+    }
+
+    fn pool_between(&self, x: OutletId, cout: usize, kernel: [usize; 2], stride: [usize; 2], [before, after]: [[usize; 2]; 2]) -> PoolSpec {
         let cin = self.model.outlet_fact(x).unwrap().shape.as_concrete().unwrap()[1];
-        let padding = PaddingSpec::Explicit(pad[..].into(), pad[..].into());
+        let padding = PaddingSpec::Explicit(before[..].into(), after[..].into());
         PoolSpec::new(DataFormat::NCHW, kernel[..].into(), padding, None, Some(stride[..].into()), cin, cout)
     }
 
     fn conv(&mut self, x: OutletId, cout: usize, kernel: [usize; 2], stride: [usize; 2], pad: [usize; 2]) -> OutletId {
         let pool = self.pool(x, cout, kernel, stride, pad);
+        self.conv_of(x, pool)
+    }
+
+    fn conv_of(&mut self, x: OutletId, pool: PoolSpec) -> OutletId {
+        let (cout, kernel) = (pool.output_channels, &pool.kernel_shape);
         let weights = self.random.tensor(&[cout, pool.input_channels, kernel[0], kernel[1]]);
         let bias = self.random.tensor(&[cout]);
         let (weights, bias) = (self.constant(weights), self.constant(bias));
@@ -192,6 +201,22 @@ fn odd_shapes_come_out_as_tracts() {
         let z = net.conv(y, 7, [1, 1], [1, 1], [0, 0]);
         let z = net.add(z, y);
         net.check(&[z], 0, &format!("{h}x{w} up"));
+    }
+}
+
+/// More zeros on one side than on the other.
+#[test]
+fn uneven_borders_come_out_as_tracts() {
+    for (h, w) in [(4, 7), (5, 8), (12, 16)] {
+        for between in [[[1, 1], [2, 2]], [[1, 1], [0, 0]], [[1, 1], [3, 0]], [[0, 2], [1, 1]]] {
+            for stride in [[1, 1], [2, 2]] {
+                let (mut net, x) = Net::new(3, h, w);
+                let x = net.conv(x, 16, [1, 1], [1, 1], [0, 0]);
+                let pool = net.pool_between(x, 20, [3, 3], stride, between);
+                let y = net.conv_of(x, pool);
+                net.check(&[y], 0, &format!("{h}x{w}, {between:?} around"));
+            }
+        }
     }
 }
 
