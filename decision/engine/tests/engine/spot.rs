@@ -111,7 +111,7 @@ async fn what_uses_nothing_up_opens_on_the_spot_and_the_owner_puts_it_on_record(
     away.comes("苏G00001");
     let command = away.order().await.expect("an order");
     assert_eq!((command.order, command.lane.as_str()), (Order::Open, CARS));
-    assert_eq!(away.kept.opened(), [command.clone()], "durable before the barrier is told");
+    assert_eq!(away.kept.opened(), std::slice::from_ref(&command), "durable before the barrier is told");
     away.read(json!({"lane": CARS, "vehicle_passed": true}));
     // The log is back: what was kept goes out in its order.
     let kept = std::mem::take(&mut *away.kept.0.lock().unwrap());
