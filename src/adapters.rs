@@ -289,4 +289,8 @@ impl portgate_ingest::spool::Desk for SpoolDesk {
     fn kept(&self, read: ReadMessage, first: bool) {
         self.0.kept(read, first);
     }
+
+    fn over(&self) {
+        self.0.over();
+    }
 }

@@ -45,6 +45,8 @@ pub trait Desk: Send + Sync + 'static {
     fn at_work(&self, first: bool) -> bool;
     /// A read that is kept, in their order.
     fn kept(&self, read: ReadMessage, first: bool);
+    /// The log takes reads again: its owner and people's words are heard from here on.
+    fn over(&self);
 }
 
 /// The spool of one node.
@@ -191,7 +193,10 @@ impl Spool {
         }
         let record = NewRecord::json(topics::READS, site.to_owned(), read)?;
         match tokio::time::timeout(DIRECT_WAIT, log.append(record)).await {
-            Ok(Ok(_)) => Ok(true),
+            Ok(Ok(_)) => {
+                self.log_is_back();
+                Ok(true)
+            }
             Ok(Err(e)) if !e.is_retriable() => Err(e.into()),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a read goes to the spool");
@@ -201,6 +206,12 @@ impl Spool {
                 tracing::debug!("the log takes its time; a read goes to the spool");
                 Ok(false)
             }
+        }
+    }
+
+    fn log_is_back(&self) {
+        if let Some(desk) = self.desk.get() {
+            desk.over();
         }
     }
 
@@ -266,6 +277,7 @@ impl Spool {
         let count = batch.records.len() as u64;
         let records = batch.records.into_iter().map(read_again).collect();
         log.append_batch(records).await?;
+        self.log_is_back();
         self.log.trim(TOPIC, 0, batch.next_offset, bytes).await?;
         self.forwarded.fetch_add(count, Ordering::Relaxed);
         metrics::counter!(telemetry::SPOOL_READS, "outcome" => "forwarded").increment(count);

@@ -177,3 +177,65 @@ async fn what_is_wrong_is_refused_as_ever() {
     assert_eq!(gate.post("reads", r#"{"crad":"C"}"#).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(gate.spool.standing().await.unwrap().waiting, 0);
 }
+
+/// What a desk is told; it is at work while `lease` says so.
+#[derive(Default)]
+struct Told {
+    lease: AtomicBool,
+    kept: std::sync::Mutex<Vec<(String, bool, Option<bool>)>>,
+    over: AtomicBool,
+}
+
+impl portgate_ingest::spool::Desk for Told {
+    fn at_work(&self, _: bool) -> bool {
+        self.lease.load(Ordering::SeqCst)
+    }
+    fn kept(&self, read: ReadMessage, first: bool) {
+        self.kept.lock().unwrap().push((read.event_id.unwrap(), first, read.cut_off));
+    }
+    fn over(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_hears_what_is_kept_and_what_it_might_open_on_is_marked() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = gate(dir.path(), true, 1000).await;
+    let desk = Arc::new(Told { lease: AtomicBool::new(true), ..Told::default() });
+    gate.spool.hand_to(desk.clone());
+    for n in 0..2 {
+        assert_eq!(gate.read(n).await.0, StatusCode::ACCEPTED);
+    }
+    desk.lease.store(false, Ordering::SeqCst);
+    assert_eq!(gate.read(2).await.0, StatusCode::ACCEPTED);
+    // The gate's own: a barrier's report is heard as a read is; what the desk opened itself is kept only.
+    let own = |id: &str| ReadMessage { lane: "L".into(), event_id: Some(id.into()), ..ReadMessage::default() };
+    gate.spool.take_own(&*gate.log, "LYG-1", &own("own")).await.unwrap();
+    assert!(!desk.over.load(Ordering::SeqCst), "the log is still away");
+    gate.heal().await;
+    assert!(desk.over.load(Ordering::SeqCst), "what was kept is out: the owner decides");
+    assert_eq!(gate.read(3).await.0, StatusCode::ACCEPTED);
+    let heard = |id: &str, first, marked| (id.to_owned(), first, marked);
+    let kept = desk.kept.lock().unwrap().clone();
+    assert_eq!(
+        kept,
+        [heard("E-000", true, Some(true)), heard("E-001", false, Some(true)), heard("E-002", false, None), heard("own", false, None)]
+    );
+    let marks: Vec<Option<bool>> = gate.stored().await.iter().map(|r| r.json::<ReadMessage>().unwrap().cut_off).collect();
+    assert_eq!(marks, [Some(true), Some(true), None, None, None]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_outside_says_that_something_was_opened_on_the_spot() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = gate(dir.path(), false, 10).await;
+    assert_eq!(gate.post("reads", r#"{"card":"C","cut_off":true}"#).await, (StatusCode::BAD_REQUEST, "PG-HTTP-READ-INVALID".into()));
+    let command = r#"{"command_id":"C-x","site":"LYG-1","lane":"L","approach_id":"x","decision_id":"D-x","decision_version":1,
+        "order":"open","fence":1,"issued_at":"2026-11-22T10:00:00+08:00","expires_at":"2026-11-22T10:00:10+08:00"}"#;
+    let spot = format!(
+        r#"{{"on_the_spot":{{"command":{command},"plate":"苏G00001","row":null,"reasons":[],"policy_revision":"r","registry_revision":1,"registry_age_ms":1}}}}"#
+    );
+    assert_eq!(gate.post("reads", spot).await, (StatusCode::BAD_REQUEST, "PG-HTTP-READ-INVALID".into()));
+    assert_eq!(gate.stored().await.len(), 0);
+}

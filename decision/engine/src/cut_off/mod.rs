@@ -14,7 +14,8 @@
 //! * The [`Lease`] of this node's barriers has not ended: nobody else can be told to open them. Commands
 //!   end with it.
 //!
-//! What has missed a read, or whose lease ended, opens nothing more until all that was kept has gone out.
+//! What has missed a read, whose lease ended, or whose log takes reads again opens nothing more until all that
+//! was kept has gone out: from then on the owner decides, and people's words count.
 
 mod world;
 
@@ -75,7 +76,7 @@ pub struct Desk {
 struct Shared {
     lease: Lease,
     clock: Arc<dyn Clock>,
-    /// Something of this outage is not known here.
+    /// Something of this outage is not known here, or it is over.
     lost: AtomicBool,
 }
 
@@ -95,6 +96,11 @@ impl Desk {
     /// that the owner does not open on it, too. `first`: nothing waits before it.
     pub fn at_work(&self, first: bool) -> bool {
         (first || !self.shared.lost.load(Ordering::Acquire)) && !self.shared.lease.left(&*self.shared.clock).is_zero()
+    }
+
+    /// The log takes reads again: whoever decides and speaks there is heard, and nothing more opens here.
+    pub fn over(&self) {
+        self.shared.lost.store(true, Ordering::Release);
     }
 
     /// A read that is durable, in the order in which they are.

@@ -167,6 +167,12 @@ async fn without_a_lease_or_a_vehicle_on_the_loop_or_a_read_nothing_opens() {
     torn.marked(json!({"lane": CARS, "queue_length": 1}), false);
     torn.read(json!({"lane": CARS, "plate_read": {"text": "苏G00001", "confidence": 0.98}, "track_id": "t"}));
     torn.nothing().await;
+    // The log is back, and with it the owner and people's words.
+    let mut over = CutOff::over(store.clone(), 60);
+    over.read(json!({"lane": CARS, "vehicle_present": true}));
+    over.desk.over();
+    over.read(json!({"lane": CARS, "plate_read": {"text": "苏G00001", "confidence": 0.98}, "track_id": "t"}));
+    over.nothing().await;
     // What is commanded ends with the lease.
     let mut short = CutOff::over(store, 4);
     short.comes("苏G00003");
