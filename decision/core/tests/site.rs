@@ -534,3 +534,24 @@ fn an_opening_on_the_spot_that_fits_no_vehicle_is_a_conflict_on_record() {
     assert_eq!(conflicts(&events), ["opened on the spot by C-JCZ-1.L3-spot, but it had been let through already"]);
     assert_eq!((site.decisions(CARS).len(), site.commands().len()), (before + 1, 1));
 }
+
+#[test]
+fn what_the_arm_is_up_on_is_used_by_its_passage_though_a_later_read_is_doubtful() {
+    let mut site = Site::new();
+    let filed = json!({"plate": "苏G00007", "valid_from": "2026-03-10", "state": "FILED"});
+    site.put(Kind::Reception, "RC7", filed);
+    site.put(Kind::Lane, "JCZ-1.L4", json!({"checkpoint": "JCZ-1", "direction": "ENTRY", "lane_class": "PASSENGER"}));
+    site.plate(CARS, "苏G00007");
+    let command_id = site.commands()[0].command_id.clone();
+    site.read(CARS, |r| r.barrier = Some(BarrierReport { state: BarrierState::Opening, command_id: Some(command_id) }));
+    // The same vehicle, read again and badly: nothing is known of it any more, and its arm is up.
+    site.read(CARS, |r| r.manual_plate = Some(ManualPlate { text: "苏G99999".into(), document: None }));
+    assert_eq!(site.decisions(CARS).pop().unwrap().verdict, Verdict::Refuse);
+    // The same filing at another lane meanwhile does not open a second time.
+    site.plate("JCZ-1.L4", "苏G00007");
+    assert_eq!((site.decisions("JCZ-1.L4").pop().unwrap().verdict, site.commands().len()), (Verdict::Hold, 1));
+    let events = site.read(CARS, |r| r.vehicle_passed = Some(true));
+    let used: Vec<_> =
+        events.iter().filter_map(|e| if let JournalEvent::Used { used } = e { Some(used.effect.as_str()) } else { None }).collect();
+    assert!(used.contains(&"RECEPTION_CONSUMED"), "{used:?}");
+}

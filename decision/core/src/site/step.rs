@@ -387,12 +387,19 @@ impl Run<'_> {
         let opens = outcome.verdict == Verdict::Open;
         let stands = approach.authorisation.as_ref().is_some_and(|a| a.executed);
         let late = opens && !may_open && approach.authorisation.is_none();
+        if stands && !opens {
+            // The arm is up on what was claimed: the passage uses that, whatever is doubted now.
+            let claimed = approach.uses.clone();
+            self.record_decision(place, approach, &outcome, None, None)?;
+            approach.uses = claimed;
+            return Ok(());
+        }
         // The claims follow what the passage will use now: perhaps another plate's.
         self.free(approach)?;
         self.record_decision(place, approach, &outcome, None, late.then_some(Reason::SysLateEvidence))?;
         if opens && may_open && approach.authorisation.is_none() {
             self.authorise(place, state, approach, AuthorisedBy::Auto)?;
-        } else if !opens && !stands {
+        } else if !opens {
             self.withdraw(state, approach)?;
         } else if approach.authorisation.is_some() {
             self.reserve(place, state, approach)?;
