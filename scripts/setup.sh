@@ -36,6 +36,16 @@ if ((${#missing[@]})); then
   "${sudo[@]}" rm -f /usr/sbin/policy-rc.d
 fi
 
+# Build output is shared by every checkout, and cargo goes by the files' times alone: what another checkout has
+# built would be taken for this one's, where it is newer than the sources here.
+target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target"
+if [ "$(cat "$target/checkout" 2>/dev/null)" != "$PWD" ]; then
+  say "the last build was of another checkout: this one's crates are compiled anew"
+  find . -name '*.rs' -not -path '*/target/*' -not -path '*/node_modules/*' -exec touch {} +
+  echo "$PWD" >"$target/checkout"
+fi
+
 command -v cargo >/dev/null || { say "Rust's toolchain (cargo) is not installed; install it first" >&2; exit 1; }
 command -v npm >/dev/null || { say "Node.js with npm is not installed; install it first" >&2; exit 1; }
 
