@@ -17,6 +17,9 @@ const WEAK_SHARE: f64 = 0.5;
 const WEAK_MAX: usize = 2;
 /// A closer look has found the same plate if the two overlap more than this.
 const CLOSER_IOU: f64 = 0.4;
+/// Corners of a plate that was seen less wide than this, in pixels of the network's input, err by more than the
+/// reader was taught to bear.
+const COARSE_WIDTH: f64 = 28.0;
 /// What the frame does not fill.
 pub(crate) const PADDING: f32 = 114.0;
 /// How far a small picture is enlarged at most.
@@ -35,12 +38,19 @@ pub struct Detection {
     pub score: f64,
     /// Probability, given it is a plate, that it carries two lines.
     pub two_line: f64,
+    /// How wide it was in the network's input, pixels.
+    pub seen: f64,
 }
 
 impl Detection {
     /// Whether the detector alone would not call it a plate.
     pub(crate) fn is_weak(&self, models: &Models) -> bool {
         self.score < models.detector_shape.threshold
+    }
+
+    /// Whether its corners are not to be read by: a look from closer comes first.
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.seen < COARSE_WIDTH
     }
 }
 
@@ -179,7 +189,7 @@ fn peaks(output: &[f32], shape: &DetectorShape) -> Vec<Detection> {
             let corners = Quad([corner(0), corner(1), corner(2), corner(3)]);
             let (one, two) = (sigmoid(at(0, row, column)), sigmoid(at(1, row, column)));
             if corners.is_convex() {
-                found.push(Detection { corners, score: one.max(two), two_line: two / (one + two) });
+                found.push(Detection { corners, score: one.max(two), two_line: two / (one + two), seen: corners.width() });
             }
         }
     }

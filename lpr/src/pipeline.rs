@@ -28,6 +28,9 @@ const WEAK_CONFIDENCE: f64 = 0.7;
 const FOUND_MEAN: f64 = 0.5;
 /// … and no character of it is read less surely than this.
 const FOUND_LEAST: f64 = 0.12;
+/// A plate is read from pixels in which it is at least this wide, where the picture has them: from fewer even a
+/// wrong character may look sure.
+const READ_WIDTH: f64 = 64.0;
 /// Corners a cut-out plate may have that is not cut exactly: closer, wider, and leaning either way
 /// a little or much (the box of a slanting plate cuts its corners off), in fractions of the picture.
 const VARIANTS: [[[f64; 2]; 4]; 8] = [
@@ -242,6 +245,10 @@ impl Recogniser {
     ) -> Result<Vec<Scored>, LprError> {
         let mut plates = Vec::with_capacity(found.len());
         for mut d in found {
+            let finer = [8, 4, 2].into_iter().find(|r| d.corners.width() / f64::from(*r) >= READ_WIDTH).unwrap_or(1);
+            if !pixels.is_full() && f64::from(finer) < pixels.scale[0].round() && !d.is_weak(&self.models) {
+                *pixels = timed(&mut times.decode, || picture.decode(finer))?;
+            }
             let mut best = timed(&mut times.recognise, || self.read_plate(pixels, &mut d))?;
             // Nothing legible where hardly anything was found is not worth more.
             let worth = best.is_some() || !d.is_weak(&self.models);
@@ -270,6 +277,12 @@ impl Recogniser {
     /// Reads one plate; where the read is not sure, looks again from closer for its corners, which
     /// then stand in `found`.
     fn read_plate(&self, pixels: &Pixels, found: &mut Detection) -> Result<Option<Scored>, LprError> {
+        if found.is_coarse() {
+            // Cut by such corners a plate may be read surely and wrong.
+            if let Some(closer) = detect_closer(&self.models, pixels, found)? {
+                *found = closer;
+            }
+        }
         let first = recognise(&self.models, &self.model, pixels, found)?;
         if first.as_ref().is_some_and(sure) {
             return Ok(first);
