@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{BarrierState, Command};
 use crate::decision::ReasonRecord;
-use crate::people::Principal;
+use crate::people::{Principal, Role};
 use crate::plate::PlateKind;
 use crate::time::Instant;
 use crate::violation::{Act, Body, Ground, Offence};
@@ -191,6 +191,13 @@ pub struct OnTheSpot {
     pub registry_revision: u64,
     /// How old that knowledge was, milliseconds.
     pub registry_age_ms: i64,
+}
+
+impl OnTheSpot {
+    /// Who speaks for a lane that was cut off.
+    pub fn speaker(lane: &str) -> Principal {
+        Principal { name: "cut-off lane".into(), role: Role::Device, lanes: vec![lane.to_owned()] }
+    }
 }
 
 /// A message on `portgate.reads`.

@@ -5,12 +5,8 @@ use super::step::{schedule, Place, Run, Said};
 use super::LaneState;
 use crate::facts::FactError;
 use crate::journal::{AuthorisedBy, JournalEvent};
-use crate::people::{Principal, Role};
 use crate::plate::normalise;
 use crate::read::{Action, OnTheSpot};
-
-/// The name under which a lane that was cut off speaks of what it opened.
-const CUT_OFF_LANE: &str = "cut-off lane";
 
 impl Run<'_> {
     /// Makes an opening on the spot the next version of the vehicle's decision, beside what the owner
@@ -48,7 +44,7 @@ impl Run<'_> {
             Some(approach) => approach,
         };
         let outcome = self.decide(place, &approach);
-        let by = Principal { name: CUT_OFF_LANE.into(), role: Role::Device, lanes: vec![state.lane.clone()] };
+        let by = OnTheSpot::speaker(&state.lane);
         let said = Said { by: &by, action: Action::Release, note: &note(spot) };
         self.record_decision(place, &mut approach, &outcome, Some(&said), None)?;
         // Executed until the barrier says otherwise: it was told right after this was durable.

@@ -50,6 +50,8 @@ const POLL_WAIT: Duration = Duration::from_millis(500);
 const PASSAGES_MAX: usize = 1024;
 /// Reports waiting for the log; beyond it the oldest barrier waits.
 const REPORTS_MAX: usize = 1024;
+/// Lanes known by their passages alone at most: anybody who may write reads can name lanes.
+const LANES_MAX: usize = 4096;
 /// Arms moving at once.
 const MOVES_MAX: usize = 256;
 /// Wait after a failure of the log.
@@ -165,6 +167,7 @@ pub async fn drive_with(
 
 struct Lane {
     control: Control,
+    /// As its commands say; empty before the first.
     site: String,
 }
 
@@ -202,7 +205,7 @@ impl Driver {
             for record in passages::last(&*self.log, topics::COMMANDS, partition, committed).await? {
                 if let Ok(command) = record.json::<Command>() {
                     let now = self.clock.now();
-                    self.lane(&command.lane, &command.site).control.remember(&command, now);
+                    self.lane(&command).control.remember(&command, now);
                     remembered.insert(command.lane);
                 }
             }
@@ -225,9 +228,15 @@ impl Driver {
         Ok(())
     }
 
-    fn lane(&mut self, lane: &str, site: &str) -> &mut Lane {
+    fn lane(&mut self, command: &Command) -> &mut Lane {
+        let lane = self.known(&command.lane);
+        lane.site.clone_from(&command.site);
+        lane
+    }
+
+    fn known(&mut self, lane: &str) -> &mut Lane {
         let open_ms_max = self.options.open_ms_max;
-        self.lanes.entry(lane.to_owned()).or_insert_with(|| Lane { control: Control::new(open_ms_max), site: site.to_owned() })
+        self.lanes.entry(lane.to_owned()).or_insert_with(|| Lane { control: Control::new(open_ms_max), site: String::new() })
     }
 
     /// Obeys what was polled, once its progress is on record; until then it waits, and expires.
@@ -279,19 +288,24 @@ impl Driver {
         if held && !lease.left(&*self.clock).is_zero() {
             return self.command(command).await;
         }
-        self.lane(&command.lane, &command.site);
+        self.lane(&command);
         self.report(&command.lane, BarrierState::Rejected, command.command_id, "").await;
     }
 
     async fn command(&mut self, command: Command) {
         let now = self.clock.now();
         let lane = command.lane.clone();
-        let acts = self.lane(&lane, &command.site).control.command(command, now);
+        let acts = self.lane(&command).control.command(command, now);
         self.act(&lane, acts).await;
     }
 
     async fn passed(&mut self, passed: &Passed) {
-        let acts = self.lane(&passed.lane, &passed.site).control.passed(passed.at);
+        if self.lanes.len() >= LANES_MAX && !self.lanes.contains_key(&passed.lane) {
+            return;
+        }
+        // Nobody has gone through in the future, whatever a sender's clock says.
+        let at = passed.at.min(self.clock.now());
+        let acts = self.known(&passed.lane).control.passed(at);
         self.act(&passed.lane, acts).await;
     }
 

@@ -28,7 +28,6 @@ const LOOK_BACK: u64 = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Passed {
     pub(super) lane: String,
-    pub(super) site: String,
     /// When the log got to know it.
     pub(super) at: Instant,
 }
@@ -37,8 +36,7 @@ impl Passed {
     /// What a record of `portgate.reads` says of a passage, if it does.
     pub(super) fn of(record: &Record) -> Option<Self> {
         let read = record.json::<ReadMessage>().ok()?;
-        let site = record.key_str().unwrap_or_default().to_owned();
-        (read.vehicle_passed == Some(true)).then(|| Self { lane: read.lane, site, at: Instant::from_millis(record.timestamp_ms) })
+        (read.vehicle_passed == Some(true)).then(|| Self { lane: read.lane, at: Instant::from_millis(record.timestamp_ms) })
     }
 }
 

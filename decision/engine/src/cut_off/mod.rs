@@ -22,7 +22,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,6 @@ use async_trait::async_trait;
 use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::decision::{Decision, Verdict};
 use portgate_core::journal::JournalEvent;
-use portgate_core::people::{Principal, Role};
 use portgate_core::plate::normalise;
 use portgate_core::read::{BarrierReport, OnTheSpot, ReadMessage};
 use portgate_core::reason::SysReason;
@@ -67,27 +66,32 @@ pub trait Keeper: Send + Sync + 'static {
 }
 
 /// The side of whoever keeps the reads.
-#[derive(Clone)]
 pub struct Desk {
     shared: Arc<Shared>,
     kept: mpsc::Sender<Kept>,
+    /// Outages so far.
+    outages: AtomicU64,
 }
 
 struct Shared {
     lease: Lease,
     clock: Arc<dyn Clock>,
-    /// Something of this outage is not known here, or it is over.
-    lost: AtomicBool,
+    /// The outage that is known here from its first read on; [`NONE`]: there is none, something of it is
+    /// not known, or it is over.
+    outage: AtomicU64,
 }
+
+const NONE: u64 = 0;
 
 struct Kept {
     read: ReadMessage,
     first: bool,
+    outage: u64,
 }
 
 impl Shared {
-    fn at_work(&self) -> bool {
-        !self.lost.load(Ordering::Acquire) && !self.lease.left(&*self.clock).is_zero()
+    fn at_work(&self, outage: u64) -> bool {
+        outage != NONE && self.outage.load(Ordering::Acquire) == outage && !self.lease.left(&*self.clock).is_zero()
     }
 }
 
@@ -95,21 +99,23 @@ impl Desk {
     /// Whether something might be opened on a read that is kept now: it is to be marked `cut_off`, so
     /// that the owner does not open on it, too. `first`: nothing waits before it.
     pub fn at_work(&self, first: bool) -> bool {
-        (first || !self.shared.lost.load(Ordering::Acquire)) && !self.shared.lease.left(&*self.shared.clock).is_zero()
+        (first || self.shared.outage.load(Ordering::Acquire) != NONE) && !self.shared.lease.left(&*self.shared.clock).is_zero()
     }
 
     /// The log takes reads again: whoever decides and speaks there is heard, and nothing more opens here.
     pub fn over(&self) {
-        self.shared.lost.store(true, Ordering::Release);
+        self.shared.outage.store(NONE, Ordering::Release);
     }
 
     /// A read that is durable, in the order in which they are.
     pub fn kept(&self, read: ReadMessage, first: bool) {
         if first {
-            self.shared.lost.store(false, Ordering::Release);
+            let next = self.outages.fetch_add(1, Ordering::AcqRel).saturating_add(1);
+            self.shared.outage.store(next, Ordering::Release);
         }
-        if self.kept.try_send(Kept { read, first }).is_err() {
-            self.shared.lost.store(true, Ordering::Release);
+        let outage = self.shared.outage.load(Ordering::Acquire);
+        if self.kept.try_send(Kept { read, first, outage }).is_err() {
+            self.over();
         }
     }
 }
@@ -124,6 +130,8 @@ pub struct DeskWork {
     limits: Limits,
     health: Health,
     degraded: BTreeMap<SysReason, Instant>,
+    /// The outage that [`DeskWork::episode`] is of.
+    outage: u64,
     episode: Option<Episode>,
     /// Opened by the rules, and not yet seen on the loop: by approach.
     pending: BTreeMap<String, Box<OnTheSpot>>,
@@ -138,7 +146,7 @@ pub fn desk(
     keeper: Arc<dyn Keeper>,
     options: &EngineOptions,
 ) -> (Desk, DeskWork, mpsc::Receiver<Command>) {
-    let shared = Arc::new(Shared { lease, clock, lost: AtomicBool::new(true) });
+    let shared = Arc::new(Shared { lease, clock, outage: AtomicU64::new(NONE) });
     let (kept, inbox) = mpsc::channel(KEPT_MAX);
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let limits = Limits { registry_stale_ms: options.registry_stale_ms, clock_step_ms: options.clock_step_ms };
@@ -151,10 +159,11 @@ pub fn desk(
         limits,
         health: Health::default(),
         degraded: BTreeMap::new(),
+        outage: NONE,
         episode: None,
         pending: BTreeMap::new(),
     };
-    (Desk { shared, kept }, work, ordered)
+    (Desk { shared, kept, outages: AtomicU64::new(NONE) }, work, ordered)
 }
 
 impl DeskWork {
@@ -178,20 +187,24 @@ impl DeskWork {
         }
     }
 
+    /// Opens nothing more in this outage; a newer one is not meant.
     fn give_up(&mut self) {
-        self.shared.lost.store(true, Ordering::Release);
+        let _ = self.shared.outage.compare_exchange(self.outage, NONE, Ordering::AcqRel, Ordering::Acquire);
+        self.outage = NONE;
         self.episode = None;
         self.pending.clear();
     }
 
     async fn take(&mut self, kept: Kept) -> Result<(), EngineError> {
         if kept.first {
+            self.outage = kept.outage;
             self.episode = Some(Episode::default());
             self.pending.clear();
         }
         // The owner may open on a read that is not marked.
         let marked = kept.read.cut_off == Some(true);
-        if !marked || !self.shared.at_work() || self.episode.as_ref().is_none_or(|e| e.reads() >= READS_MAX) {
+        let of_this = kept.outage == self.outage;
+        if !marked || !of_this || !self.shared.at_work(self.outage) || self.episode.as_ref().is_none_or(|e| e.reads() >= READS_MAX) {
             self.give_up();
             return Ok(());
         }
@@ -211,7 +224,7 @@ impl DeskWork {
     async fn tick(&mut self) -> Result<(), EngineError> {
         let now = self.shared.clock.now();
         self.look(now);
-        if self.episode.is_some() && !self.shared.at_work() {
+        if self.episode.is_some() && !self.shared.at_work(self.outage) {
             self.give_up();
         }
         let due = self.episode.as_ref().map(|e| e.due(now)).unwrap_or_default();
@@ -259,10 +272,14 @@ impl DeskWork {
                     }
                 }
                 Order::Withdraw => {
-                    self.pending.remove(&command.approach_id);
-                    let command = Command { command_id: on_the_spot(&command.command_id), ..command };
-                    // Full: then it expires.
-                    let _ = self.orders.try_send(command);
+                    let waited = self.pending.remove(&command.approach_id).is_some();
+                    if !waited && self.episode.as_ref().is_some_and(|e| e.stands_here(&command.approach_id)) {
+                        // No higher than what it takes back: the owner does not hear of it.
+                        let fence = command.fence.saturating_sub(1);
+                        let command = Command { command_id: on_the_spot(&command.command_id), fence, ..command };
+                        // Full: then it expires.
+                        let _ = self.orders.try_send(command);
+                    }
                 }
             }
         }
@@ -302,7 +319,7 @@ impl DeskWork {
         let read = own_read(&command, |r| r.on_the_spot = Some(Box::new(spot)), self.shared.clock.now());
         let kept = |e| EngineError::Worker(format!("an opening on the spot cannot be kept: {e}"));
         self.keeper.keep(&command.site, &read).await.map_err(kept)?;
-        if self.shared.at_work() && self.orders.try_send(command.clone()).is_ok() {
+        if self.shared.at_work(self.outage) && self.orders.try_send(command.clone()).is_ok() {
             metrics::counter!(telemetry::OPENED_ON_THE_SPOT).increment(1);
             tracing::info!(lane = command.lane, decision = command.decision_id, "opened on the spot; the log is away");
             return Ok(());
@@ -330,7 +347,7 @@ fn own_read(command: &Command, fill: impl FnOnce(&mut ReadMessage), now: Instant
         lane: command.lane.clone(),
         observed_at: Some(now),
         received_at: Some(now),
-        reported_by: Some(Principal { name: "cut-off lane".into(), role: Role::Device, lanes: vec![command.lane.clone()] }),
+        reported_by: Some(OnTheSpot::speaker(&command.lane)),
         cut_off: Some(true),
         ..ReadMessage::default()
     };

@@ -252,3 +252,29 @@ async fn a_barrier_obeys_on_the_spot_under_its_lease_only() {
     drop(stop.0);
     driven.await.unwrap().unwrap();
 }
+
+/// On one thread, so that the desk looks at nothing before all of it has happened.
+#[tokio::test]
+async fn what_is_left_over_from_an_outage_opens_nothing_in_the_next() {
+    let (_kit, store) = site().await;
+    let mut away = CutOff::over(store, 60);
+    away.comes("苏G00001");
+    away.desk.over();
+    away.reads = 0;
+    away.read(json!({"lane": CARS, "queue_length": 1}));
+    away.nothing().await;
+    // The new one is decided on as ever.
+    away.comes("苏G00003");
+    assert!(away.order().await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_later_read_doubts_is_taken_back_under_the_fence_it_was_opened_with() {
+    let (_kit, store) = site().await;
+    let mut away = CutOff::over(store, 60);
+    away.comes("苏G00001");
+    let open = away.order().await.expect("an order");
+    away.read(json!({"lane": CARS, "registry_available": false}));
+    let back = away.order().await.expect("a withdrawal");
+    assert_eq!((back.order, &back.command_id, back.fence), (Order::Withdraw, &open.command_id, open.fence));
+}
