@@ -292,6 +292,137 @@ fn a_late_read_withdraws_an_open_not_yet_executed_and_never_opens() {
     assert!(site.commands().is_empty());
 }
 
+/// Released by a guard, and taken back by a strange card before the barrier has said anything.
+fn taken_back() -> Site {
+    let mut site = Site::new();
+    site.plate(IN, "苏G12345");
+    site.card(IN, "C1");
+    assert_eq!(site.word(IN, Role::Guard, Action::Release, |_| ()), AnswerOutcome::Done);
+    site.card(IN, "C9");
+    assert_eq!(site.commands().last().map(|c| c.order), Some(Order::Withdraw));
+    site
+}
+
+/// The same vehicle's card at another lane: what of the first lane's claims is in its way.
+fn elsewhere(site: &mut Site) -> bool {
+    let before = site.decisions(IN2).len();
+    site.plate(IN2, "苏G12345");
+    site.card(IN2, "C1");
+    if site.decisions(IN2).len() == before {
+        site.after_ms(20_000);
+    }
+    let decisions = site.decisions(IN2).split_off(before);
+    let reserved = codes(decisions.last().unwrap()).contains(&"CREDENTIAL_RESERVED");
+    site.read(IN2, |r| r.vehicle_gone = Some(true));
+    reserved
+}
+
+#[test]
+fn an_arm_that_rose_before_the_withdrawal_came_uses_up_what_it_rose_on() {
+    for said in [true, false] {
+        let mut site = taken_back();
+        assert!(elsewhere(&mut site), "the arm may be rising");
+        // The passage may be heard of before the barrier's word.
+        if said {
+            site.barrier(IN, BarrierState::Opening);
+            assert!(elsewhere(&mut site));
+        }
+        let passage =
+            site.passes(IN).into_iter().find_map(|e| if let JournalEvent::Passage { passage } = e { Some(passage) } else { None });
+        let passage = passage.expect("a passage");
+        assert_eq!(passage.authorised_by, AuthorisedBy::Guard, "said: {said}");
+        assert!(passage.effects.contains(&"SINGLE_CARD_CONSUMED".to_owned()), "{:?}", passage.effects);
+        assert!(!site.violations().contains(&"V_PASSED_WHILE_REFUSED".to_owned()));
+        site.barrier(IN, BarrierState::Closed);
+        assert!(!elsewhere(&mut site), "used up, and claimed by nobody");
+    }
+}
+
+#[test]
+fn what_was_taken_back_is_free_once_the_barrier_says_so_or_has_said_nothing_for_long() {
+    for no in [BarrierState::Rejected, BarrierState::Expired, BarrierState::Fault] {
+        let mut site = taken_back();
+        site.barrier(IN, no);
+        assert!(!elsewhere(&mut site), "{no:?}");
+        let passage = site.passes(IN);
+        assert!(passage.iter().any(|e| matches!(e, JournalEvent::Passage { passage } if passage.authorised_by == AuthorisedBy::None)));
+    }
+    let mut site = taken_back();
+    site.after_ms(39_999);
+    assert!(elsewhere(&mut site), "ten seconds of its life and thirty of silence");
+    site.after_ms(1);
+    assert!(!elsewhere(&mut site));
+    site.barrier(IN, BarrierState::Opening);
+    assert!(!elsewhere(&mut site), "another lane may have been opened on it meanwhile");
+    // Nobody stands there any more to go through on it.
+    let mut site = taken_back();
+    site.read(IN, |r| r.vehicle_gone = Some(true));
+    assert!(!elsewhere(&mut site));
+}
+
+#[test]
+fn a_loop_that_falls_empty_while_the_arm_may_be_rising_is_no_turning_away() {
+    let mut site = taken_back();
+    site.read(IN, |r| r.vehicle_present = Some(false));
+    let events = site.passes(IN);
+    assert!(events.iter().any(|e| matches!(e, JournalEvent::Passage { passage } if passage.authorised_by == AuthorisedBy::Guard)));
+    let mut site = taken_back();
+    site.barrier(IN, BarrierState::Rejected);
+    let events = site.read(IN, |r| r.vehicle_present = Some(false));
+    assert!(events.iter().any(|e| matches!(e, JournalEvent::Ended { ending: Ending::Gone, .. })));
+    // Nor may it where the arm is down again: nobody went through, the vehicle has backed away.
+    let mut site = Site::new();
+    site.plate(CARS, "苏G00001");
+    site.barrier(CARS, BarrierState::Open);
+    site.after_ms(15_000);
+    site.barrier(CARS, BarrierState::Closed);
+    let events = site.read(CARS, |r| r.vehicle_present = Some(false));
+    assert!(events.iter().any(|e| matches!(e, JournalEvent::Ended { ending: Ending::Gone, .. })));
+}
+
+#[test]
+fn a_passage_heard_of_after_the_arm_came_down_counts_if_it_was_seen_before() {
+    for (seen_after_ms, by) in [(-1, AuthorisedBy::Guard), (1, AuthorisedBy::None)] {
+        let mut site = Site::new();
+        site.plate(IN, "苏G12345");
+        site.card(IN, "C1");
+        assert_eq!(site.word(IN, Role::Guard, Action::Release, |_| ()), AnswerOutcome::Done);
+        site.barrier(IN, BarrierState::Open);
+        site.after_ms(15_000);
+        site.barrier(IN, BarrierState::Closed);
+        assert_eq!(codes(&site.decisions(IN).pop().unwrap())[0], "SYS_COMMAND_EXPIRED");
+        let seen = site.now.plus_millis(seen_after_ms);
+        site.after_ms(4_000);
+        assert!(elsewhere(&mut site), "it may be through");
+        let events = site.read(IN, |r| (r.vehicle_passed, r.observed_at) = (Some(true), Some(seen)));
+        let passage =
+            events.into_iter().find_map(|e| if let JournalEvent::Passage { passage } = e { Some(passage) } else { None }).unwrap();
+        assert_eq!(passage.authorised_by, by);
+        assert_eq!(passage.effects.contains(&"SINGLE_CARD_CONSUMED".to_owned()), by == AuthorisedBy::Guard);
+        assert!(!elsewhere(&mut site));
+    }
+}
+
+#[test]
+fn a_report_that_comes_after_the_expiry_still_counts() {
+    let mut site = Site::new();
+    site.plate(CARS, "苏G00001");
+    site.after_ms(10_000);
+    assert_eq!(codes(&site.decisions(CARS).pop().unwrap())[0], "SYS_COMMAND_EXPIRED");
+    site.barrier(CARS, BarrierState::Opening);
+    site.barrier(CARS, BarrierState::Open);
+    let events = site.passes(CARS);
+    assert!(events.iter().any(|e| matches!(e, JournalEvent::Passage { passage } if passage.authorised_by == AuthorisedBy::Auto)));
+    // A second opening for the same vehicle obeys the newer command only.
+    let mut site = Site::new();
+    site.plate(CARS, "苏G00001");
+    site.after_ms(10_000);
+    assert_eq!(site.word(CARS, Role::Guard, Action::Release, |_| ()), AnswerOutcome::Done);
+    site.barrier(CARS, BarrierState::Open);
+    let events = site.passes(CARS);
+    assert!(events.iter().any(|e| matches!(e, JournalEvent::Passage { passage } if passage.authorised_by == AuthorisedBy::Guard)));
+}
+
 #[test]
 fn a_command_not_executed_in_time_is_taken_back_to_a_person() {
     let mut site = Site::new();

@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use portgate_core::command::{Command, Order};
+use portgate_core::command::{BarrierState, Command, Order};
 use portgate_core::decision::{Decision, Verdict};
 use portgate_core::journal::{Ending, JournalEntry, JournalEvent};
+use portgate_core::read::BarrierReport;
 use portgate_core::site::Replay;
+use portgate_core::time::Instant;
 use portgate_log::{topics, Record};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,11 +67,19 @@ pub struct Oracle {
     expiry_slack_us: i64,
 }
 
-/// A command that has not been executed to its end.
+/// A command that its vehicle has not ended.
 struct Alive {
     command_id: String,
     claims: Vec<String>,
+    expires_at: Instant,
+    /// The barrier has said that it obeyed.
+    obeyed: bool,
+    /// It is not meant any more, and yet its vehicle may be found to have gone through on it until then.
+    until: Option<Instant>,
 }
+
+/// How long what a barrier or a loop says of a command that is over may take, milliseconds.
+const WORD_MS: i64 = 30_000;
 
 #[derive(Deserialize)]
 struct Raw<'a> {
@@ -234,6 +244,9 @@ impl Oracle {
                 if *times > 1 {
                     self.violated("I2", format!("read {id} is taken in twice"));
                 }
+                if let Some(report) = &read.barrier {
+                    self.reported(report);
+                }
             }
             JournalEvent::Dropped { event_id, .. } => *self.dropped.entry(event_id.clone()).or_insert(0) += 1,
             JournalEvent::Registry { kind, id, value, .. } => {
@@ -246,8 +259,8 @@ impl Oracle {
                 }
                 self.registry.push((kind.clone(), id.clone(), value.clone()));
             }
-            JournalEvent::Decision { decision } => self.decided(decision),
-            JournalEvent::Command { command } => self.commanded(command),
+            JournalEvent::Decision { decision } => self.decided(decision, entry.at),
+            JournalEvent::Command { command } => self.commanded(command, entry.at),
             JournalEvent::Passage { passage } => {
                 if !self.passages.insert(passage.passage_id.clone()) {
                     self.violated("I2", format!("passage {} stands twice", passage.passage_id));
@@ -275,7 +288,22 @@ impl Oracle {
         }
     }
 
-    fn decided(&mut self, decision: &Decision) {
+    /// What a barrier says of a command: that it obeyed, or that it never did.
+    fn reported(&mut self, report: &BarrierReport) {
+        let Some((approach, alive)) = self.alive.iter_mut().find(|(_, a)| Some(&a.command_id) == report.command_id.as_ref()) else {
+            return;
+        };
+        match report.state {
+            BarrierState::Opening | BarrierState::Open => alive.obeyed = true,
+            BarrierState::Rejected | BarrierState::Expired | BarrierState::Fault if !alive.obeyed => {
+                let approach = approach.clone();
+                self.alive.remove(&approach);
+            }
+            _ => {}
+        }
+    }
+
+    fn decided(&mut self, decision: &Decision, at: Instant) {
         let key = (decision.id.clone(), decision.version);
         if decision.version > 1 && !self.decisions.contains_key(&(decision.id.clone(), decision.version - 1)) {
             self.violated("I4", format!("{} version {} without the one before", decision.id, decision.version));
@@ -287,16 +315,18 @@ impl Oracle {
                 }
             }
         }
-        // Not executed in time or in vain: what it had claimed is free again.
+        // Not executed in time, as far as is known, or in vain.
         if decision.reasons.iter().any(|r| r.code == "SYS_COMMAND_EXPIRED") {
-            self.alive.remove(&decision.approach_id);
+            if let Some(alive) = self.alive.get_mut(&decision.approach_id) {
+                alive.until = Some(if alive.obeyed { at } else { alive.expires_at }.plus_millis(WORD_MS));
+            }
         }
         if self.decisions.insert(key, decision.clone()).is_some() {
             self.violated("I4", format!("{} version {} is decided twice", decision.id, decision.version));
         }
     }
 
-    fn commanded(&mut self, command: &Command) {
+    fn commanded(&mut self, command: &Command, at: Instant) {
         let id = &command.command_id;
         let fence = self.fences.entry(command.lane.clone()).or_insert(0);
         if command.fence <= *fence {
@@ -306,8 +336,8 @@ impl Oracle {
             *fence = command.fence;
         }
         if command.order == Order::Withdraw {
-            if self.alive.get(&command.approach_id).is_some_and(|a| a.command_id == *id) {
-                self.alive.remove(&command.approach_id);
+            if let Some(alive) = self.alive.get_mut(&command.approach_id).filter(|a| a.command_id == *id) {
+                alive.until = Some(command.expires_at.plus_millis(WORD_MS));
             }
             return;
         }
@@ -324,19 +354,23 @@ impl Oracle {
             }
             _ => self.violated("I1", format!("{id} without a decision before it that allows it")),
         }
-        if let Some(before) = self.alive.get(&command.approach_id) {
+        if let Some(before) = self.alive.get(&command.approach_id).filter(|a| a.until.is_none()) {
             let what = format!("{id} while {} of the same approach is alive", before.command_id);
             self.violated("I1", what);
         }
         let claims: Vec<String> = decision.map(|d| claims(&d)).unwrap_or_default();
-        let twice = self.alive.iter().find_map(|(approach, a)| {
+        let others = self.alive.iter().filter(|(approach, a)| **approach != command.approach_id && a.until.is_none_or(|until| at < until));
+        let twice = others.into_iter().find_map(|(approach, a)| {
             let claim = a.claims.iter().find(|c| claims.contains(c))?;
             Some(format!("{claim} is reserved by {} and by {approach}", command.approach_id))
         });
         if let Some(what) = twice {
             self.violated("I3", what);
         }
-        self.alive.insert(command.approach_id.clone(), Alive { command_id: id.clone(), claims });
+        self.alive.insert(
+            command.approach_id.clone(),
+            Alive { command_id: id.clone(), claims, expires_at: command.expires_at, obeyed: false, until: None },
+        );
         if self.commands.insert(id.clone(), command.clone()).is_some() {
             self.violated("I1", format!("{id} is commanded twice"));
         }

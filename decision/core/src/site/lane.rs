@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::approach::Approach;
 use crate::command::BarrierState;
+use crate::effect::UseIntent;
+use crate::journal::AuthorisedBy;
 use crate::plate::normalise;
 use crate::read::{PlateRead, ReadMessage};
 use crate::time::Instant;
@@ -38,6 +40,30 @@ impl Left {
     }
 }
 
+/// An open command that is not meant any more (taken back, run out, or its arm down again and nobody seen to
+/// pass), while the barrier has not said that it did not obey it. The arm may be rising, or the passage's
+/// message be on its way: what the passage would use stays claimed until the barrier has spoken, the time here
+/// is over, or the vehicle goes through or away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unanswered {
+    /// The approach it was for.
+    pub approach_id: String,
+    /// Who allowed it.
+    pub by: AuthorisedBy,
+    /// The open command.
+    pub command_id: String,
+    /// After this the barrier must not execute it.
+    pub expires_at: Instant,
+    /// The arm came down again then: who went through later did so without it. None: it has not been up, as
+    /// far as is known.
+    pub down_at: Option<Instant>,
+    /// What has not been said until then did not happen.
+    pub until: Instant,
+    /// What the passage would use.
+    pub uses: Vec<UseIntent>,
+}
+
 /// State of one lane. Holds at most the approach at the barrier and the one behind it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,6 +84,9 @@ pub struct LaneState {
     pub queue_length: u32,
     /// Barrier, as last reported.
     pub barrier: BarrierState,
+    /// The last command that was taken back or ran out, until the barrier has answered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Unanswered>,
 }
 
 impl LaneState {
@@ -72,7 +101,19 @@ impl LaneState {
             left: None,
             queue_length: 0,
             barrier: BarrierState::Closed,
+            unanswered: None,
         }
+    }
+
+    /// The command on which this approach may yet be found to have been let through although it is not meant
+    /// any more.
+    pub(super) fn unanswered(&self, approach: &Approach, now: Instant) -> Option<&Unanswered> {
+        self.unanswered.as_ref().filter(|u| u.approach_id == approach.approach_id && now < u.until)
+    }
+
+    /// Whether the arm may be rising for this approach on a command that is not meant any more.
+    pub(super) fn may_rise(&self, approach: &Approach, now: Instant) -> bool {
+        self.unanswered(approach, now).is_some_and(|u| u.down_at.is_none())
     }
 
     /// When the shell has to come back with [`super::Input::Tick`]; none: nothing is pending.

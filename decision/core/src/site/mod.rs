@@ -7,6 +7,7 @@
 //! same registry therefore gives the same bytes.
 
 mod approach;
+mod claims;
 mod lane;
 mod memory;
 mod passage;
@@ -20,7 +21,7 @@ mod tests;
 mod word;
 
 pub use approach::{Approach, Authorisation, Claim, Phase};
-pub use lane::{LaneState, Left};
+pub use lane::{LaneState, Left, Unanswered};
 pub use memory::MemoryWorld;
 pub use replay::{input_of, Difference, Replay, ReplayReport};
 pub use step::step;

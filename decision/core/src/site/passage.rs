@@ -13,8 +13,22 @@ impl Run<'_> {
     pub(super) fn passed(&mut self, place: &Place, state: &mut LaneState, read: &ReadMessage, event_id: &str) -> Result<(), FactError> {
         let at = read.observed_at.or(read.received_at).unwrap_or(self.now);
         match state.current.take() {
-            Some(approach) if approach.phase == Phase::Decided => {
-                let by = approach.authorisation.as_ref().map_or(AuthorisedBy::None, |a| a.by);
+            Some(mut approach) if approach.phase == Phase::Decided => {
+                let seen_at = self.event_time(place, read);
+                let held = state.unanswered(&approach, self.now).is_some_and(|u| u.down_at.is_none_or(|down| seen_at <= down));
+                let unanswered = state.unanswered.take_if(|_| held);
+                let by = match (&approach.authorisation, unanswered) {
+                    (Some(auth), _) => auth.by,
+                    // It was commanded, nobody has said that the arm stayed down, and the vehicle is through.
+                    (None, Some(up)) => {
+                        approach.uses = up.uses;
+                        up.by
+                    }
+                    (None, None) => AuthorisedBy::None,
+                };
+                if let Some(vain) = state.unanswered.take_if(|u| u.approach_id == approach.approach_id) {
+                    self.free_uses(&vain.uses, &vain.approach_id)?;
+                }
                 let passage_id = format!("P-{}", approach.approach_id);
                 let passed_with = passage_id.clone();
                 let effects = self.apply_uses(&approach, by, &passage_id, at)?;
@@ -43,7 +57,7 @@ impl Run<'_> {
                     codes.push("V_PASSED_WHILE_REFUSED".to_owned());
                 }
                 self.passed_with(&approach, &codes, &passed_with)?;
-                self.free(&approach)?;
+                self.free(state, &approach)?;
                 self.end(place, state, &approach, Ending::Passed, at)
             }
             pending => {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::approach::{is_evidence, Approach, Authorisation, Phase};
+use super::approach::{is_evidence, Approach, Phase};
 use super::registry::Write;
 use super::{Change, Input, LaneState, Left, Step, World};
-use crate::command::{BarrierState, Command, Order};
 use crate::decision::{Answer, AnswerOutcome, Beside, Decision, PlateSource, ReasonRecord, Verdict};
-use crate::facts::{Entry, FactError, FactSource, Reservation, UseBook};
+use crate::facts::{Entry, FactError, FactSource, UseBook};
 use crate::journal::{AuthorisedBy, Ending, JournalEvent, REPEATED_READ};
 use crate::people::Principal;
 use crate::plate::normalise;
@@ -159,7 +158,8 @@ impl Run<'_> {
         }
         // An empty loop before a barrier that was not told to open: the vehicle has turned away.
         let turned_away = read.vehicle_present == Some(false)
-            && state.current.as_ref().is_some_and(|a| a.authorisation.is_none() && a.phase == Phase::Decided);
+            && state.current.as_ref().is_some_and(|a| a.authorisation.is_none() && a.phase == Phase::Decided)
+            && !state.current.as_ref().is_some_and(|a| state.may_rise(a, self.now));
         if read.vehicle_gone == Some(true) || turned_away {
             let at = self.event_time(&place, &read);
             self.leave(&place, &mut state, Ending::Gone, at)?;
@@ -202,7 +202,7 @@ impl Run<'_> {
 
     /// The device's time, unless its clock is further off than the policy trusts: then the
     /// gate's, because a fraud could lie in a device's clock.
-    fn event_time(&self, place: &Place, read: &ReadMessage) -> Instant {
+    pub(super) fn event_time(&self, place: &Place, read: &ReadMessage) -> Instant {
         let received = read.received_at.unwrap_or(self.now);
         match (read.observed_at, place.policy.clock_skew_max_s) {
             (Some(at), Some(max)) if at.millis_since(received).abs() > i64::from(max).saturating_mul(1000) => received,
@@ -394,13 +394,14 @@ impl Run<'_> {
             approach.uses = claimed;
             return Ok(());
         }
+        if !opens {
+            self.withdraw(state, approach)?;
+        }
         // The claims follow what the passage will use now: perhaps another plate's.
-        self.free(approach)?;
+        self.free(state, approach)?;
         self.record_decision(place, approach, &outcome, None, late.then_some(Reason::SysLateEvidence))?;
         if opens && may_open && approach.authorisation.is_none() {
             self.authorise(place, state, approach, AuthorisedBy::Auto)?;
-        } else if !opens {
-            self.withdraw(state, approach)?;
         } else if approach.authorisation.is_some() {
             self.reserve(place, state, approach)?;
         }
@@ -525,116 +526,6 @@ impl Run<'_> {
         }
     }
 
-    /// Commands the barrier open for this approach and reserves what its passage will use.
-    pub(super) fn authorise(
-        &mut self,
-        place: &Place,
-        state: &mut LaneState,
-        approach: &mut Approach,
-        by: AuthorisedBy,
-    ) -> Result<(), FactError> {
-        state.fence = state.fence.saturating_add(1);
-        let expires_at = self.now.plus_millis(i64::from(place.policy.command_expiry_s).saturating_mul(1000));
-        let command = Command {
-            command_id: format!("C-{}-v{}", approach.approach_id, approach.version),
-            site: self.site.to_owned(),
-            lane: state.lane.clone(),
-            approach_id: approach.approach_id.clone(),
-            decision_id: approach.decision_id(),
-            decision_version: approach.version,
-            order: Order::Open,
-            fence: state.fence,
-            issued_at: self.now,
-            expires_at,
-        };
-        approach.authorisation = Some(Authorisation { by, command_id: command.command_id.clone(), expires_at, executed: false });
-        self.reserve(place, state, approach)?;
-        self.emit(JournalEvent::Command { command });
-        Ok(())
-    }
-
-    /// Claims what the passage of an authorised approach will use, as far as nobody else has.
-    fn reserve(&mut self, place: &Place, state: &LaneState, approach: &Approach) -> Result<(), FactError> {
-        let until = self.now.plus_millis(i64::from(place.policy.approach_idle_expiry_s).saturating_mul(1000));
-        for intent in &approach.uses {
-            let claim = Reservation { approach_id: approach.approach_id.clone(), lane: state.lane.clone(), until };
-            let now = self.now;
-            self.edit_book(&intent.plate, |book| {
-                if book.reserved.get(&intent.key()).is_none_or(|held| held.approach_id == claim.approach_id || held.until <= now) {
-                    book.reserved.insert(intent.key(), claim);
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Takes back a command that has not been executed, and frees what it reserved.
-    pub(super) fn withdraw(&mut self, state: &mut LaneState, approach: &mut Approach) -> Result<(), FactError> {
-        let Some(auth) = approach.authorisation.take() else { return Ok(()) };
-        state.fence = state.fence.saturating_add(1);
-        let command = Command {
-            command_id: auth.command_id,
-            site: self.site.to_owned(),
-            lane: state.lane.clone(),
-            approach_id: approach.approach_id.clone(),
-            decision_id: approach.decision_id(),
-            decision_version: approach.version,
-            order: Order::Withdraw,
-            fence: state.fence,
-            issued_at: self.now,
-            expires_at: auth.expires_at,
-        };
-        self.free(approach)?;
-        self.emit(JournalEvent::Command { command });
-        Ok(())
-    }
-
-    /// Frees every claim the approach holds.
-    pub(super) fn free(&mut self, approach: &Approach) -> Result<(), FactError> {
-        for intent in &approach.uses {
-            self.edit_book(&intent.plate, |book| book.reserved.retain(|_, r| r.approach_id != approach.approach_id))?;
-        }
-        Ok(())
-    }
-
-    fn barrier(&mut self, place: &Place, state: &mut LaneState, report: &crate::read::BarrierReport) -> Result<(), FactError> {
-        let was = state.barrier;
-        state.barrier = match report.state {
-            BarrierState::Rejected | BarrierState::Expired => was,
-            other => other,
-        };
-        let Some(mut current) = state.current.take() else { return Ok(()) };
-        let mine = current.authorisation.as_ref().is_some_and(|a| Some(&a.command_id) == report.command_id.as_ref());
-        let mut failed = false;
-        if mine {
-            match report.state {
-                BarrierState::Opening | BarrierState::Open => {
-                    if let Some(auth) = &mut current.authorisation {
-                        auth.executed = true;
-                    }
-                }
-                // Closed again without a passage, or never opened: the vehicle still stands there.
-                BarrierState::Expired | BarrierState::Rejected | BarrierState::Fault => failed = true,
-                BarrierState::Closed => failed = current.authorisation.as_ref().is_some_and(|a| a.executed),
-                BarrierState::Closing => {}
-            }
-        }
-        if failed {
-            self.not_passed(place, &mut current)?;
-        }
-        schedule(&mut current, &place.policy, self.now);
-        state.current = Some(current);
-        Ok(())
-    }
-
-    /// The open command ran out or failed: its claims are freed and a person decides anew.
-    fn not_passed(&mut self, place: &Place, approach: &mut Approach) -> Result<(), FactError> {
-        self.free(approach)?;
-        approach.authorisation = None;
-        let outcome = self.decide(place, approach);
-        self.record_decision(place, approach, &outcome, None, Some(Reason::SysCommandExpired))
-    }
-
     /// Does what is due on the lane at `now`.
     fn run_deadlines(&mut self, place: &Place, state: &mut LaneState) -> Result<(), FactError> {
         if state.deadline().is_none_or(|d| d > self.now) {
@@ -658,10 +549,13 @@ impl Run<'_> {
         current.evidence_at = current.evidence_at.max(current.deadline);
         match current.phase {
             Phase::Pending if !over => self.evaluate(place, state, &mut current)?,
-            Phase::Decided if current.authorisation.as_ref().is_some_and(|a| !a.executed && a.expires_at <= self.now) => {
-                self.not_passed(place, &mut current)?;
+            Phase::Decided => {
+                if let Some(auth) = current.authorisation.take_if(|a| !a.executed && a.expires_at <= now) {
+                    self.await_word(state, &current, auth, None)?;
+                    self.not_passed(place, &mut current)?;
+                }
             }
-            Phase::Pending | Phase::Decided => {}
+            Phase::Pending => {}
         }
         schedule(&mut current, &place.policy, self.now);
         state.current = Some(current);
@@ -676,9 +570,12 @@ impl Run<'_> {
         let Some(mut gone) = state.current.take() else { return Ok(()) };
         if gone.authorisation.as_ref().is_some_and(|a| !a.executed) {
             self.withdraw(state, &mut gone)?;
-        } else {
-            self.free(&gone)?;
         }
+        // Nobody stands there to go through, whether the arm rises or not.
+        if let Some(unanswered) = state.unanswered.take() {
+            self.free_uses(&unanswered.uses, &unanswered.approach_id)?;
+        }
+        self.free(state, &gone)?;
         self.end(place, state, &gone, ending, at)
     }
 

@@ -1,9 +1,10 @@
 use serde_json::json;
 
 use super::{codes, decisions, Site, CARS};
+use crate::command::BarrierState;
 use crate::decision::Verdict;
 use crate::people::Role;
-use crate::read::Action;
+use crate::read::{Action, BarrierReport};
 use crate::registry::Kind;
 
 const OTHER: &str = "JCZ-2.L1";
@@ -65,6 +66,8 @@ fn a_misread_plate_was_not_seen() {
     // Opened already: the command has to run out before the guard may correct it.
     site.after_s(10);
     site.take(super::Input::Tick { lane: CARS.into() });
+    let command_id = Some(format!("C-{}-v1", read.approach_id));
+    site.read(CARS, |r| r.barrier = Some(BarrierReport { state: BarrierState::Expired, command_id }));
     assert_eq!(decisions(&word(&mut site)).last().and_then(|d| d.plate.clone()).as_deref(), Some("苏G00001"));
     assert_eq!(site.decided(OTHER, "苏G00002").verdict, Verdict::Open, "the real one is somewhere else");
     site.replays();
