@@ -12,7 +12,7 @@ use portgate_core::command::BarrierState;
 use portgate_core::journal::JournalEvent;
 use portgate_store::Store;
 
-use crate::kills::{audit, drive, registry, World, SITE, STOPPED};
+use crate::kills::{audit, drive, registry, taken_in, World, SITE, STOPPED};
 use crate::support::{eventually, kafka, within, Broker, Gate};
 
 const NODES: u16 = 3;
@@ -161,8 +161,7 @@ fn leaders_change(port: u16, trials: &[(Act, Rests)]) {
         driver.join().expect("a driver ends in order");
     }
     eventually("what was kept for the log is in it", || (waiting(&gate) == Some(0.0)).then_some(()));
-    eventually("all is taken in", || (gate.metric("portgate_decision_queue_reads") == Some(0.0)).then_some(()));
-    std::thread::sleep(Duration::from_secs(2));
+    taken_in(&gate);
     let log = gate.stop();
     let ended = log.iter().find(|l| l.contains("no longer driven") || l.contains("has ended") || l.contains("stopped for good"));
     assert_eq!(ended, None, "a role ended");

@@ -87,9 +87,15 @@ impl Gate {
         gate.sql = last(gate.says("sql")).trim_start_matches("postgresql://").to_owned();
         let credentials = std::fs::read_to_string(dir.join("demo-credentials")).unwrap_or_default();
         gate.secrets = credentials.lines().filter_map(|l| l.split_once(' ')).map(|(n, s)| (n.to_owned(), s.trim().to_owned())).collect();
-        let http = gate.http.clone();
-        eventually("ready", || ureq::get(format!("{http}/readyz")).call().ok());
-        gate
+        let began = Instant::now();
+        loop {
+            let (status, why) = gate.call("GET", "/readyz", "", None);
+            if status == 200 {
+                return gate;
+            }
+            assert!(began.elapsed() < PATIENCE, "not ready within {PATIENCE:?}: {why}\n{}", gate.log().join("\n"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The same for a process without the role that serves: it has no address.

@@ -36,6 +36,9 @@ struct Reader {
     partition: u32,
     /// The offset it reads next.
     next: u64,
+    /// It has come to the partition's end once. Before that it has to be told where that is: what stands there may be
+    /// gaps (the marks of transactions), which only [`Reader::fetch`] passes.
+    at_end: bool,
 }
 
 /// A reader in use; goes back to the others when dropped.
@@ -64,12 +67,15 @@ impl Readers {
     pub async fn read(&self, topic: &str, partition: u32, from: u64, max: usize, wait: Duration) -> Result<ReadBatch> {
         let (mut lent, goes_on) = self.lend(topic, partition, from)?;
         let reader = lent.reader.as_mut().ok_or(LogError::Closed)?;
-        let batch = if goes_on && !wait.is_zero() {
+        let batch = if goes_on && reader.at_end && !wait.is_zero() {
             reader.tail(max, wait).await
         } else {
             match self.end(topic, partition, from).await? {
                 end if from < end => reader.fetch(end, max).await,
-                _ => reader.tail(max, wait).await,
+                _ => {
+                    reader.at_end = true;
+                    reader.tail(max, wait).await
+                }
             }
         };
         let next = reader.next;
@@ -142,7 +148,7 @@ impl Reader {
         list.add_partition_offset(topic, partition_number(topic, partition)?, offset)
             .and_then(|()| client.assign(&list))
             .map_err(|e| kafka_error(&e, topic))?;
-        Ok(Self { client, topic: topic.to_owned(), partition, next: from })
+        Ok(Self { client, topic: topic.to_owned(), partition, next: from, at_end: false })
     }
 
     /// Reads what lies before `end`.
@@ -160,6 +166,7 @@ impl Reader {
                 Ok(Err(_)) | Err(_) => break,
             }
         }
+        self.at_end |= self.next >= end;
         match away {
             Some(error) if batch.records.is_empty() && self.next < end => Err(self.error(&error)),
             _ => Ok(batch.finish(self.next)),

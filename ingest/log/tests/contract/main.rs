@@ -64,7 +64,7 @@ contract! {
     suite_groups: a_group_resumes_where_it_committed, two_consumers_split_partitions,
         groups_are_independent, latest_skips_what_was, seek_goes_back, lost_partitions_refuse_commits,
         a_dropped_poll_loses_nothing, lag_counts, a_closed_consumer_says_so;
-    suite_transactions: a_transaction_is_atomic, an_aborted_transaction_leaves_nothing,
+    suite_transactions: a_transaction_is_atomic, small_steps_come_to_the_end, an_aborted_transaction_leaves_nothing,
         a_newer_holder_fences_the_older, offsets_of_lost_partitions_stop_a_transaction;
     suite_time: compaction_keeps_the_latest, retention_by_age, retention_by_size, waking_up;
 }

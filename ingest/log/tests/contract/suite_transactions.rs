@@ -54,6 +54,29 @@ pub async fn a_transaction_is_atomic(fixture: &dyn Fixture) {
     assert_eq!(values(&take(&*group, 1).await), ["next"]);
 }
 
+/// What a transaction leaves behind its records is no record; who reads on in small steps comes past it all the same.
+pub async fn small_steps_come_to_the_end(fixture: &dyn Fixture) {
+    let log = fixture.open().await;
+    let out = topic(&*log, fixture, 1).await;
+    let mut transaction = log.transaction(&fixture.name("owner")).await.unwrap();
+    transaction.begin().await.unwrap();
+    for i in 0..6 {
+        transaction.append(NewRecord::new(&out, "site", i.to_string())).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let end = log.end_offsets(&out).await.unwrap()[0];
+    let (mut next, mut seen) = (0, Vec::new());
+    for _ in 0..8 {
+        let batch = log.read(&out, 0, next, 2, Duration::from_millis(500)).await.unwrap();
+        next = batch.next_offset;
+        seen.extend(batch.records);
+        if next >= end {
+            break;
+        }
+    }
+    assert_eq!((next, seen.len()), (end, 6));
+}
+
 pub async fn an_aborted_transaction_leaves_nothing(fixture: &dyn Fixture) {
     let log = fixture.open().await;
     let source = topic(&*log, fixture, 1).await;
