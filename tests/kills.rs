@@ -237,10 +237,14 @@ fn campaign(kills: usize, more: &[&str]) {
     let mut slowest = Duration::ZERO;
     // Instants between 0.2 and 2.2 seconds after the start, by a fixed sequence.
     let mut dice = 0x2545_f491_4f6c_dd1du64;
-    for _ in 0..kills {
+    for n in 0..kills {
         dice ^= dice << 13;
         dice ^= dice >> 7;
         dice ^= dice << 17;
+        // Over Kafka a new process waits for the former one's session: at work again in most cases, not in all.
+        if !more.is_empty() && n % 4 != 3 {
+            eventually("it owns the site", || (gate.metric("portgate_decision_owner") == Some(1.0)).then_some(()));
+        }
         std::thread::sleep(Duration::from_millis(200 + dice % 2000));
         *world.http.write().unwrap() = None;
         gate.kill();
