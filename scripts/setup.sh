@@ -41,8 +41,10 @@ fi
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target"
 if [ "$(cat "$target/checkout" 2>/dev/null)" != "$PWD" ]; then
-  say "the last build was of another checkout: this one's crates are compiled anew"
-  find . -name '*.rs' -not -path '*/target/*' -not -path '*/node_modules/*' -exec touch {} +
+  if [ -e "$target/release" ]; then
+    say "the last build was of another checkout: this one's crates are compiled anew"
+    find . -name '*.rs' -not -path '*/target/*' -not -path '*/node_modules/*' -exec touch {} +
+  fi
   echo "$PWD" >"$target/checkout"
 fi
 

@@ -16,9 +16,10 @@ trap 'rm -rf "$out"' EXIT
 status=0
 
 simulation() {
-  cargo build --release -p portgate-simulation
+  # --workspace, here and below: alone, a crate would have other features and RocksDB be compiled anew.
+  cargo build --release --workspace --bins
   # The rules' properties over worlds nobody has seen yet; a failure prints its smallest case.
-  PORTGATE_PROPERTY_CASES=${CASES:-100000} cargo test --release -p portgate-core --test properties --test orders
+  PORTGATE_PROPERTY_CASES=${CASES:-100000} cargo test --release --workspace --test properties --test orders
   program=${CARGO_TARGET_DIR:-target}/release/portgate-simulation
   "$program" --seeds "$seeds" --from "$from" ${MINUTES:+--minutes "$MINUTES"} --out "$out/seeds" || status=$?
   "$program" --plants --tries "$tries" --out "$out/planted" || status=$?
@@ -40,7 +41,7 @@ with_kafka() {
   KAFKA_PORT=$port scripts/kafka.sh stop
   return "$result"
 }
-gate_test() { cargo test --release -p portgate --test main -- --include-ignored --nocapture --exact "$@"; }
+gate_test() { cargo test --release --workspace --test main -- --include-ignored --nocapture --exact "$@"; }
 
 if wanted simulation; then simulation; fi
 if wanted crashes; then
@@ -51,7 +52,7 @@ if wanted crashes; then
   with_kafka gate_test kills::an_owner_stopped_for_longer_than_its_session_comes_back_to_nothing || status=$?
 fi
 if wanted day; then
-  cargo test --release -p portgate-engine --test engine -- --ignored --nocapture --exact \
+  cargo test --release --workspace --test engine -- --ignored --nocapture --exact \
     day::a_day_leaves_memory_flat_and_files_bounded || status=$?
 fi
 if wanted outage; then
@@ -60,6 +61,6 @@ fi
 if wanted fuzz; then
   export PORTGATE_FUZZ=${FUZZ:-300000}
   gate_test hostile::{registry_files_are_taken,scenario_files_are_run,policies_and_times_are_taken}_or_refused || status=$?
-  cargo test --release -p portgate-ingest --test hostile -- --nocapture || status=$?
+  cargo test --release --workspace --test hostile -- --nocapture || status=$?
 fi
 exit "$status"

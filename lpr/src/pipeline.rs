@@ -274,17 +274,19 @@ impl Recogniser {
         Ok(plates)
     }
 
-    /// Reads one plate; where the read is not sure, looks again from closer for its corners, which
-    /// then stand in `found`.
+    /// Reads one plate; where it was seen small or the read is not sure, looks again from closer for its
+    /// corners, which then stand in `found`.
     fn read_plate(&self, pixels: &Pixels, found: &mut Detection) -> Result<Option<Scored>, LprError> {
+        let mut lost = false;
         if found.is_coarse() {
             // Cut by such corners a plate may be read surely and wrong.
-            if let Some(closer) = detect_closer(&self.models, pixels, found)? {
-                *found = closer;
+            match detect_closer(&self.models, pixels, found)? {
+                Some(closer) => *found = closer,
+                None => lost = true,
             }
         }
         let first = recognise(&self.models, &self.model, pixels, found)?;
-        if first.as_ref().is_some_and(sure) {
+        if lost || first.as_ref().is_some_and(sure) {
             return Ok(first);
         }
         let Some(closer) = detect_closer(&self.models, pixels, found)? else { return Ok(first) };

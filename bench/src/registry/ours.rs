@@ -175,5 +175,6 @@ fn context(policy: &Policy) -> Context<'_> {
         policy,
         approach_id: "bench",
         degraded: None,
+        now: AT,
     }
 }

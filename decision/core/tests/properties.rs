@@ -59,6 +59,7 @@ fn decided_over(scenario: &Scenario, facts: &dyn FactSource) -> Outcome {
         policy: &scenario.policy,
         approach_id: "A",
         degraded: None,
+        now: scenario.at,
     };
     decide(&context, &scenario.inputs, scenario.at, facts)
 }

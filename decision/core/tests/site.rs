@@ -354,6 +354,14 @@ fn what_was_taken_back_is_free_once_the_barrier_says_so_or_has_said_nothing_for_
     assert!(!elsewhere(&mut site));
     site.barrier(IN, BarrierState::Opening);
     assert!(!elsewhere(&mut site), "another lane may have been opened on it meanwhile");
+    // It is the gate's time that counts: the other lane's clock runs three seconds ahead.
+    let mut site = taken_back();
+    site.after_ms(38_000);
+    let ahead = Some(site.now.plus_millis(3_000));
+    let plate_read = Some(plate("苏G12345", 0.98));
+    site.read(IN2, |r| (r.plate_read, r.observed_at) = (plate_read, ahead));
+    site.read(IN2, |r| (r.card, r.observed_at) = (Some("C1".into()), ahead));
+    assert!(codes(site.decisions(IN2).last().unwrap()).contains(&"CREDENTIAL_RESERVED"));
     // Nobody stands there any more to go through on it.
     let mut site = taken_back();
     site.read(IN, |r| r.vehicle_gone = Some(true));

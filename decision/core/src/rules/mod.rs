@@ -81,6 +81,8 @@ pub struct Context<'a> {
     pub approach_id: &'a str,
     /// A component that is away or doubtful; the outcome is then never Open.
     pub degraded: Option<SysReason>,
+    /// The gate's own time. Reservations lapse by it: a device's clock may run ahead.
+    pub now: Instant,
 }
 
 /// Decides one approach: `inputs` is everything read of it, joined; `at` is its arrival (CH-42).
@@ -169,7 +171,7 @@ impl<'a> Case<'a> {
                 &other
             };
             let claim = book.reserved.get(&intent.key());
-            if claim.is_some_and(|c| c.approach_id != self.context.approach_id && self.at < c.until) {
+            if claim.is_some_and(|c| c.approach_id != self.context.approach_id && self.at.min(self.context.now) < c.until) {
                 self.found.insert(Reason::CredentialReserved);
             }
         }

@@ -95,6 +95,7 @@ impl Scenario {
             policy: &self.policy,
             approach_id: self.inputs.event_id.as_deref().unwrap_or(&self.id),
             degraded: None,
+            now: self.at,
         };
         decide(&context, &self.inputs, self.at, &self.facts)
     }

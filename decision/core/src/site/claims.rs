@@ -1,8 +1,6 @@
 //! Open commands and what they claim: reserved when the barrier is told, kept while its arm may be moving,
 //! free when nobody can go through on it any more.
 
-use std::collections::BTreeSet;
-
 use super::approach::{Approach, Authorisation};
 use super::step::{schedule, Place, Run};
 use super::{LaneState, Unanswered};
@@ -124,13 +122,14 @@ impl Run<'_> {
         current: Option<&mut Approach>,
         report: &BarrierReport,
     ) -> Result<(), FactError> {
-        let asked = |u: &mut Unanswered| Some(&u.command_id) == report.command_id.as_ref();
+        if state.unanswered.as_ref().is_none_or(|u| Some(&u.command_id) != report.command_id.as_ref()) {
+            return Ok(());
+        }
         match report.state {
             BarrierState::Opening | BarrierState::Open => {
                 // Later than that another lane may have been opened on the same claims.
-                let standing = current.filter(|c| state.may_rise(c, self.now));
-                let Some(current) = standing else { return Ok(()) };
-                if let Some(up) = state.unanswered.take_if(asked) {
+                let Some(current) = current.filter(|c| state.may_rise(c, self.now)) else { return Ok(()) };
+                if let Some(up) = state.unanswered.take() {
                     // The arm was quicker: the passage uses what it went up on, whatever is doubted now.
                     current.authorisation =
                         Some(Authorisation { by: up.by, command_id: up.command_id, expires_at: up.expires_at, executed: true });
@@ -139,12 +138,12 @@ impl Run<'_> {
                 }
             }
             BarrierState::Closed => {
-                if let Some(down) = state.unanswered.as_mut().filter(|u| Some(&u.command_id) == report.command_id.as_ref()) {
+                if let Some(down) = &mut state.unanswered {
                     down.down_at.get_or_insert(self.now);
                 }
             }
             BarrierState::Expired | BarrierState::Rejected | BarrierState::Fault => {
-                if let Some(vain) = state.unanswered.take_if(asked) {
+                if let Some(vain) = state.unanswered.take() {
                     self.free_uses(&vain.uses, &vain.approach_id)?;
                 }
             }
@@ -155,12 +154,12 @@ impl Run<'_> {
 
     /// Frees every claim the approach holds, but for what the barrier may be opening on.
     pub(super) fn free(&mut self, state: &LaneState, approach: &Approach) -> Result<(), FactError> {
-        let mine = state.unanswered.iter().filter(|u| u.approach_id == approach.approach_id);
-        let kept: BTreeSet<(&str, String)> = mine.flat_map(|u| &u.uses).map(|i| (i.plate.as_str(), i.key())).collect();
-        let uses: Vec<&UseIntent> = approach.uses.iter().filter(|i| !kept.contains(&(i.plate.as_str(), i.key()))).collect();
-        self.free_uses(uses, &approach.approach_id)
+        let waited_for = state.unanswered.as_ref().filter(|u| u.approach_id == approach.approach_id);
+        let kept = |i: &UseIntent| waited_for.is_some_and(|u| u.uses.iter().any(|k| k.plate == i.plate && k.key() == i.key()));
+        self.free_uses(approach.uses.iter().filter(|i| !kept(i)), &approach.approach_id)
     }
 
+    /// Frees what the approach has claimed of these.
     pub(super) fn free_uses<'a>(&mut self, uses: impl IntoIterator<Item = &'a UseIntent>, approach_id: &str) -> Result<(), FactError> {
         for intent in uses {
             self.edit_book(&intent.plate, |book| {
@@ -172,6 +171,7 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What a barrier says: how it stands, and what became of a command.
     pub(super) fn barrier(&mut self, place: &Place, state: &mut LaneState, report: &BarrierReport) -> Result<(), FactError> {
         let was = state.barrier;
         state.barrier = match report.state {

@@ -105,15 +105,9 @@ impl LaneState {
         }
     }
 
-    /// The command on which this approach may yet be found to have been let through although it is not meant
-    /// any more.
-    pub(super) fn unanswered(&self, approach: &Approach, now: Instant) -> Option<&Unanswered> {
-        self.unanswered.as_ref().filter(|u| u.approach_id == approach.approach_id && now < u.until)
-    }
-
     /// Whether the arm may be rising for this approach on a command that is not meant any more.
     pub(super) fn may_rise(&self, approach: &Approach, now: Instant) -> bool {
-        self.unanswered(approach, now).is_some_and(|u| u.down_at.is_none())
+        self.unanswered.as_ref().is_some_and(|u| u.approach_id == approach.approach_id && now < u.until && u.down_at.is_none())
     }
 
     /// When the shell has to come back with [`super::Input::Tick`]; none: nothing is pending.

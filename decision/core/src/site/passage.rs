@@ -15,9 +15,12 @@ impl Run<'_> {
         match state.current.take() {
             Some(mut approach) if approach.phase == Phase::Decided => {
                 let seen_at = self.event_time(place, read);
-                let held = state.unanswered(&approach, self.now).is_some_and(|u| u.down_at.is_none_or(|down| seen_at <= down));
-                let unanswered = state.unanswered.take_if(|_| held);
-                let by = match (&approach.authorisation, unanswered) {
+                let unanswered = state.unanswered.take_if(|u| u.approach_id == approach.approach_id);
+                if let Some(before) = &unanswered {
+                    self.free_uses(&before.uses, &before.approach_id)?;
+                }
+                let up = unanswered.filter(|u| self.now < u.until && u.down_at.is_none_or(|down| seen_at <= down));
+                let by = match (&approach.authorisation, up) {
                     (Some(auth), _) => auth.by,
                     // It was commanded, nobody has said that the arm stayed down, and the vehicle is through.
                     (None, Some(up)) => {
@@ -26,9 +29,6 @@ impl Run<'_> {
                     }
                     (None, None) => AuthorisedBy::None,
                 };
-                if let Some(vain) = state.unanswered.take_if(|u| u.approach_id == approach.approach_id) {
-                    self.free_uses(&vain.uses, &vain.approach_id)?;
-                }
                 let passage_id = format!("P-{}", approach.approach_id);
                 let passed_with = passage_id.clone();
                 let effects = self.apply_uses(&approach, by, &passage_id, at)?;

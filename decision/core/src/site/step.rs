@@ -158,8 +158,10 @@ impl Run<'_> {
         }
         // An empty loop before a barrier that was not told to open: the vehicle has turned away.
         let turned_away = read.vehicle_present == Some(false)
-            && state.current.as_ref().is_some_and(|a| a.authorisation.is_none() && a.phase == Phase::Decided)
-            && !state.current.as_ref().is_some_and(|a| state.may_rise(a, self.now));
+            && state
+                .current
+                .as_ref()
+                .is_some_and(|a| a.authorisation.is_none() && a.phase == Phase::Decided && !state.may_rise(a, self.now));
         if read.vehicle_gone == Some(true) || turned_away {
             let at = self.event_time(&place, &read);
             self.leave(&place, &mut state, Ending::Gone, at)?;
@@ -306,6 +308,7 @@ impl Run<'_> {
             policy,
             approach_id: &approach.approach_id,
             degraded: self.degraded(place, approach),
+            now: self.now,
         };
         let lapsed = approach.overridden_at.is_some_and(|at| seconds_after(at, place.policy.lane_override_s) <= self.now);
         if lapsed {

@@ -23,6 +23,7 @@ fn under(base: &str, edits: &[Edit], policy: Policy, change: impl FnOnce(&mut Co
         policy: &policy,
         approach_id: "A",
         degraded: None,
+        now: scenario.at,
     };
     change(&mut context);
     decide(&context, &scenario.inputs, scenario.at, &scenario.facts)
@@ -136,6 +137,7 @@ fn facts_that_cannot_be_read_or_understood_hold_and_show_the_plate() {
         policy: &policy,
         approach_id: "A",
         degraded: None,
+        now: base.at,
     };
     let damaged = Damaged(Entry { kind: Kind::Vehicle, id: "苏G66B02".into(), value: json!({"plate": "苏G66B02", "category": "BUS"}) });
     let sources: [&dyn FactSource; 2] = [&Away, &damaged];
