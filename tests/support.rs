@@ -230,6 +230,11 @@ impl Drop for Gate {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            // What it said is lost with it otherwise.
+            let lines = self.log();
+            eprintln!("the gate over {} said last:\n{}", self.dir.display(), lines[lines.len().saturating_sub(60)..].join("\n"));
+        }
     }
 }
 

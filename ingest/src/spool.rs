@@ -153,14 +153,11 @@ impl Spool {
         let Some(desk) = self.desk.get() else {
             return self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await;
         };
-        let mut first = self.standing().await?.waiting == 0;
-        let mut turn = None;
-        if desk.at_work(first) {
-            // One after the other, so that the desk hears of them in the order of the spool.
-            turn = Some(self.handing.lock().await);
-            first = self.standing().await?.waiting == 0;
-            read.cut_off = desk.at_work(first).then_some(true);
-        }
+        // One after the other, so that the desk hears of them in the order of the spool: also the one that
+        // comes between the first one being on disk and the desk hearing of it.
+        let turn = if desk.at_work(true) { Some(self.handing.lock().await) } else { None };
+        let first = self.standing().await?.waiting == 0;
+        read.cut_off = (turn.is_some() && desk.at_work(first)).then_some(true);
         self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await?;
         desk.kept(read, first);
         drop(turn);

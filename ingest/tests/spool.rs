@@ -226,6 +226,58 @@ async fn a_desk_hears_what_is_kept_and_what_it_might_open_on_is_marked() {
     assert_eq!(marks, [Some(true), Some(true), None, None, None]);
 }
 
+/// A desk as the gate's own: an outage that it knows from the first read on.
+#[derive(Default)]
+struct Outage {
+    known: AtomicBool,
+    unmarked: std::sync::Mutex<Vec<String>>,
+}
+
+impl portgate_ingest::spool::Desk for Outage {
+    fn at_work(&self, first: bool) -> bool {
+        first || self.known.load(Ordering::SeqCst)
+    }
+    fn kept(&self, read: ReadMessage, first: bool) {
+        if first {
+            // A thread that has to wait here.
+            std::thread::sleep(Duration::from_millis(5));
+            self.known.store(true, Ordering::SeqCst);
+        }
+        if read.cut_off.is_none() {
+            self.unmarked.lock().unwrap().extend(read.event_id);
+        }
+    }
+    fn over(&self) {
+        self.known.store(false, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reads_that_come_at_once_as_the_log_goes_away_are_all_of_that_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Arc::new(gate(dir.path(), true, 1000).await);
+    let desk = Arc::new(Outage::default());
+    gate.spool.hand_to(desk.clone());
+    for outage in 0..5 {
+        gate.log.shut.store(true, Ordering::SeqCst);
+        let posted: Vec<_> = (0..16)
+            .map(|n| {
+                let gate = gate.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(n / 2)).await;
+                    gate.read((outage * 100 + n) as usize).await
+                })
+            })
+            .collect();
+        for answer in posted {
+            assert_eq!(answer.await.unwrap().0, StatusCode::ACCEPTED);
+        }
+        gate.heal().await;
+    }
+    assert_eq!(*desk.unmarked.lock().unwrap(), [""; 0], "an unmarked read ends what is opened on the spot");
+    assert_eq!(gate.stored().await.len(), 80);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_outside_says_that_something_was_opened_on_the_spot() {
     let dir = tempfile::tempdir().unwrap();

@@ -205,6 +205,8 @@ impl DeskWork {
         let marked = kept.read.cut_off == Some(true);
         let of_this = kept.outage == self.outage;
         if !marked || !of_this || !self.shared.at_work(self.outage) || self.episode.as_ref().is_none_or(|e| e.reads() >= READS_MAX) {
+            let lease = self.left_ms();
+            tracing::debug!(lane = kept.read.lane, first = kept.first, marked, of_this, lease, "a read that nothing is opened on");
             self.give_up();
             return Ok(());
         }
@@ -261,6 +263,13 @@ impl DeskWork {
         let outcome = step(&world, self.store.site(), input, now)?;
         drop(world);
         let told = episode.apply(&outcome);
+        for decision in outcome.events.iter().filter_map(|e| match e {
+            JournalEvent::Decision { decision } => Some(decision),
+            _ => None,
+        }) {
+            let reasons: Vec<&str> = decision.reasons.iter().map(|r| r.code.as_str()).collect();
+            tracing::debug!(lane = decision.lane, verdict = ?decision.verdict, ?reasons, "decided while cut off");
+        }
         for command in told {
             match command.order {
                 Order::Open => {
