@@ -12,7 +12,9 @@ wanted() { [[ " ${PARTS:-simulation crashes day outage fuzz} " = *" $1 "* ]]; }
 seeds=${SEEDS:-10000} from=${FROM:-0} tries=${TRIES:-5}
 scripts/setup.sh run
 out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
+# The worlds' stores lie in memory where there is room: what a disk loses is up to the simulated one.
+worlds=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
+trap 'rm -rf "$out" "$worlds"' EXIT
 status=0
 
 simulation() {
@@ -21,8 +23,8 @@ simulation() {
   # The rules' properties over worlds nobody has seen yet; a failure prints its smallest case.
   PORTGATE_PROPERTY_CASES=${CASES:-100000} cargo test --release --workspace --test properties --test orders
   program=${CARGO_TARGET_DIR:-target}/release/portgate-simulation
-  "$program" --seeds "$seeds" --from "$from" ${MINUTES:+--minutes "$MINUTES"} --out "$out/seeds" || status=$?
-  "$program" --plants --tries "$tries" --out "$out/planted" || status=$?
+  TMPDIR=$worlds "$program" --seeds "$seeds" --from "$from" ${MINUTES:+--minutes "$MINUTES"} --out "$out/seeds" || status=$?
+  TMPDIR=$worlds "$program" --plants --tries "$tries" --out "$out/planted" || status=$?
   revision=$(git rev-parse HEAD)
   git diff --quiet HEAD -- decision ingest/log tests/simulation/src || revision="$revision with changes"
   {
