@@ -28,8 +28,11 @@ use crate::clock;
 use crate::problem::Problem;
 use crate::telemetry;
 
-/// Reads kept at most: a busy entrance reports some 10,000 a day.
-pub const RECORDS_MAX: u64 = 1_000_000;
+/// Reads of devices kept at most, somewhat more than a million: a busy entrance reports some 10,000 a day.
+pub const RECORDS_MAX: u64 = 1_100_000;
+/// Of that a tenth more for what the gate itself reports: what became of an arm is not lost because devices
+/// have filled the spool.
+const OWN_SHARE: u64 = 10;
 /// How long the log may take before a read is kept here.
 const DIRECT_WAIT: Duration = Duration::from_secs(2);
 /// Reads forwarded at once.
@@ -146,19 +149,19 @@ impl Spool {
         if self.goes_through(log, site, &read).await? {
             return Ok(());
         }
-        self.keep_and_hand_on(site, read, received_ms).await
+        self.keep_and_hand_on(site, read, received_ms, self.records_max).await
     }
 
-    async fn keep_and_hand_on(&self, site: &str, mut read: ReadMessage, received_ms: i64) -> Result<(), Problem> {
+    async fn keep_and_hand_on(&self, site: &str, mut read: ReadMessage, received_ms: i64, max: u64) -> Result<(), Problem> {
         let Some(desk) = self.desk.get() else {
-            return self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await;
+            return self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms), max).await;
         };
         // One after the other, so that the desk hears of them in the order of the spool: also the one that
         // comes between the first one being on disk and the desk hearing of it.
         let turn = if desk.at_work(true) { Some(self.handing.lock().await) } else { None };
         let first = self.standing().await?.waiting == 0;
         read.cut_off = (turn.is_some() && desk.at_work(first)).then_some(true);
-        self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms)).await?;
+        self.keep(NewRecord::json(TOPIC, site.to_owned(), &read)?.at(received_ms), max).await?;
         desk.kept(read, first);
         drop(turn);
         Ok(())
@@ -174,10 +177,11 @@ impl Spool {
                 return Ok(());
             }
             let received_ms = clock::now().as_millis();
+            let max = self.records_max.saturating_add(self.records_max / OWN_SHARE);
             match read.on_the_spot {
                 // The desk's own.
-                Some(_) => self.keep(NewRecord::json(TOPIC, site.to_owned(), read)?.at(received_ms)).await,
-                None => self.keep_and_hand_on(site, read.clone(), received_ms).await,
+                Some(_) => self.keep(NewRecord::json(TOPIC, site.to_owned(), read)?.at(received_ms), max).await,
+                None => self.keep_and_hand_on(site, read.clone(), received_ms, max).await,
             }
         };
         taken.await.map_err(|problem: Problem| problem.message)
@@ -212,12 +216,13 @@ impl Spool {
         }
     }
 
-    async fn keep(&self, record: NewRecord) -> Result<(), Problem> {
+    /// Keeps it, unless `max` wait already.
+    async fn keep(&self, record: NewRecord, max: u64) -> Result<(), Problem> {
         let ahead = self.in_flight.fetch_add(1, Ordering::AcqRel);
         let _place = Place(&self.in_flight);
-        if self.standing().await?.waiting.saturating_add(ahead) >= self.records_max {
+        if self.standing().await?.waiting.saturating_add(ahead) >= max {
             metrics::counter!(telemetry::SPOOL_READS, "outcome" => "full").increment(1);
-            let message = format!("the log is away and {} reads wait already; repeat the call with the same event_id", self.records_max);
+            let message = format!("the log is away and {max} reads wait already; repeat the call with the same event_id");
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-SPOOL-FULL", message).retry_after(10));
         }
         self.log.append(record).await?;

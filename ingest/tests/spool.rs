@@ -165,9 +165,13 @@ async fn a_full_spool_says_so_and_takes_no_more() {
     for n in 10..13 {
         assert_eq!(gate.read(n).await, (StatusCode::SERVICE_UNAVAILABLE, "PG-HTTP-SPOOL-FULL".into()));
     }
+    // What became of an arm finds room all the same, within a bound.
+    let own = |id: &str| ReadMessage { lane: "L".into(), event_id: Some(id.into()), ..ReadMessage::default() };
+    gate.spool.take_own(&*gate.log, "LYG-1", &own("own-1")).await.unwrap();
+    assert!(gate.spool.take_own(&*gate.log, "LYG-1", &own("own-2")).await.unwrap_err().contains("11 reads wait already"));
     gate.heal().await;
     assert_eq!(gate.read(13).await.0, StatusCode::ACCEPTED);
-    assert_eq!(ids(&gate.stored().await).len(), 11);
+    assert_eq!(ids(&gate.stored().await).len(), 12);
 }
 
 #[tokio::test(flavor = "multi_thread")]
