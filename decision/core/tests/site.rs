@@ -369,6 +369,17 @@ fn what_was_taken_back_is_free_once_the_barrier_says_so_or_has_said_nothing_for_
 }
 
 #[test]
+fn an_arm_heard_of_after_the_withdrawal_keeps_its_claims_as_long_as_the_vehicle_stands_there() {
+    let mut site = taken_back();
+    site.after_ms(5_000);
+    site.barrier(IN, BarrierState::Opening);
+    site.after_ms(60_000);
+    assert!(elsewhere(&mut site), "the arm is up on it");
+    let events = site.passes(IN);
+    assert!(events.iter().any(|e| matches!(e, JournalEvent::Passage { passage } if passage.authorised_by == AuthorisedBy::Guard)));
+}
+
+#[test]
 fn a_loop_that_falls_empty_while_the_arm_may_be_rising_is_no_turning_away() {
     let mut site = taken_back();
     site.read(IN, |r| r.vehicle_present = Some(false));
