@@ -13,7 +13,10 @@ seeds=${SEEDS:-10000} from=${FROM:-0} tries=${TRIES:-5}
 scripts/setup.sh run
 out=$(mktemp -d)
 # The worlds' stores lie in memory where there is room: what a disk loses is up to the simulated one.
-worlds=$(mktemp -d -p "$([[ -w /dev/shm ]] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
+memory=/dev/shm
+room=$(df -k --output=avail "$memory" 2>/dev/null | tail -n 1) || room=0
+[[ -w $memory && $room -gt 1048576 ]] || memory=${TMPDIR:-/tmp}
+worlds=$(mktemp -d -p "$memory")
 trap 'rm -rf "$out" "$worlds"' EXIT
 status=0
 
