@@ -306,16 +306,19 @@ impl Recogniser {
         let (w, h) = (f64::from(w), f64::from(h));
         let whole = Quad::upright(0.0, 0.0, w, h);
         let aspect = w / h;
+        let possible = |two_line: bool| if two_line { aspect <= TWO_LINE_ASPECT_MAX } else { aspect >= ONE_LINE_ASPECT_MIN };
         let mut best = None;
-        for (two_line, possible) in [(false, aspect >= ONE_LINE_ASPECT_MIN), (true, aspect <= TWO_LINE_ASPECT_MAX)] {
-            if possible {
-                best = better(best, read_at(&self.models, &self.model, &pixels, &whole, two_line, 1.0)?);
-            }
+        for two_line in [false, true].into_iter().filter(|l| possible(*l)) {
+            best = better(best, read_at(&self.models, &self.model, &pixels, &whole, two_line, 1.0)?);
         }
-        if !best.as_ref().is_some_and(sure) {
-            let two_line = best.as_ref().map_or(aspect < ONE_LINE_ASPECT_MIN, |s| is_two_line(s.reading.kind));
-            for quad in cuts(&whole, &VARIANTS) {
-                best = better(best, read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?);
+        // The layout that reads better so far, then the other one: a doubled character that ran into one leaves a
+        // plate unread in its own layout, and what the other layout makes of it would stand in its place.
+        let likelier = best.as_ref().map_or(aspect < ONE_LINE_ASPECT_MIN, |s| is_two_line(s.reading.kind));
+        for two_line in [likelier, !likelier].into_iter().filter(|l| possible(*l)) {
+            if !best.as_ref().is_some_and(sure) {
+                for quad in cuts(&whole, &VARIANTS) {
+                    best = better(best, read_at(&self.models, &self.model, &pixels, &quad, two_line, 1.0)?);
+                }
             }
         }
         // The best of many looks is sure by chance now and then: those beside it must say the same.
