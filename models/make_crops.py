@@ -1,9 +1,9 @@
 """Makes the recogniser's synthetic training set in numbered chunks (resumable).
 
-    python make_crops.py --glyphs DIR --blanks DIR --out DIR --chunks N [--first K] [--rare | --focus] [--workers 2]
+    python make_crops.py --glyphs DIR --blanks DIR --out DIR --chunks N [--first K] [--often rare|focus|last]
 
-Chunk k depends on (seed, k) and on `--rare` or `--focus` only, which draw the kinds that are seldom otherwise
-or were still read worst.
+Chunk k depends on (seed, k) and on `--often` only, which draws the kinds that are seldom otherwise or were
+still read worst after a stage of training (`layouts.OFTEN`).
 """
 
 import argparse
@@ -32,7 +32,7 @@ def chunk(job):
     labels = np.zeros((PER_CHUNK, spec.MAX_CHARS), np.int64)
     centres = np.empty((PER_CHUNK, spec.MAX_CHARS), np.float32)
     kinds = np.empty(PER_CHUNK, np.int64)
-    often = layouts.RARE if args.rare else layouts.FOCUS if args.focus else layouts.WEIGHTS
+    often = layouts.OFTEN[args.often]
     n = 0
     while n < PER_CHUNK:
         for sample in crops.samples(g, b, rng, views=min(3, PER_CHUNK - n), often=often):
@@ -52,8 +52,7 @@ def main():
     ap.add_argument("--chunks", type=int, default=40)
     ap.add_argument("--first", type=int, default=0)
     ap.add_argument("--workers", type=int, default=2)
-    ap.add_argument("--rare", action="store_true")
-    ap.add_argument("--focus", action="store_true")
+    ap.add_argument("--often", choices=list(layouts.OFTEN), default="usual")
     ap.add_argument("--seed", type=int, default=36)
     args = ap.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,9 @@ Both take raw RGB values 0..255; the scale is folded into the first convolution 
 is exact at the borders too because only a factor (no offset) is used.
 """
 
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
@@ -118,6 +120,11 @@ class Detector(nn.Module):
         return fuse(self)
 
 
+def fast_bf16():
+    """Whether this processor computes in bf16 by itself; where it is emulated, it takes ten times as long as f32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def fuse(net):
     """Folds batch norms and the input's scale into the convolutions, in place."""
     net.eval()
@@ -126,6 +133,38 @@ def fuse(net):
             m.fuse(net.scale if m is net.stem else 1.0)
     net.scale = 1.0
     return net
+
+
+def published(net, path, pictures):
+    """Gives `net` the weights of an exported file, so that training goes on where only the ONNX was kept.
+
+    Export folded the batch norms away. Each gets back the mean and variance that its convolution has on
+    `pictures` [N,3,H,W], with a gain and offset that undo them: the network answers what the file answers.
+    """
+    weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(str(path)).graph.initializer}
+    hooks = []
+    for name, m in net.named_modules():
+        if isinstance(m, Conv):
+            m.conv.weight.data = weights[f"{name}.conv.weight"] / (net.scale if m is net.stem else 1.0)
+            hooks.append(m.conv.register_forward_hook(_unfold(m.bn, weights[f"{name}.conv.bias"])))
+        elif f"{name}.weight" in weights and not name.endswith(".conv"):
+            m.weight.data, m.bias.data = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    net.eval()
+    with torch.no_grad():
+        net(pictures)
+    for hook in hooks:
+        hook.remove()
+    return net
+
+
+def _unfold(bn, bias):
+    """Sets a batch norm from what its convolution gives, so that it only adds `bias`."""
+    def hook(_, __, out):
+        bn.running_mean = out.mean((0, 2, 3))
+        bn.running_var = out.var((0, 2, 3))
+        bn.weight.data = torch.sqrt(bn.running_var + bn.eps)
+        bn.bias.data = bias + bn.running_mean
+    return hook
 
 
 def flops(net, shape):

@@ -73,7 +73,7 @@ keep() { # name: the recogniser's weights after a stage, for the next to start f
 
 stage toll "$py" real.py --data "$data" --out "$cache/toll"
 stage crops "$py" make_crops.py $sources --out "$cache/crops" --chunks "$1" --workers "$threads"
-stage crops-rare "$py" make_crops.py $sources --out "$cache/crops" --first "$1" --chunks "$((($1 + 6) / 7))" --rare --workers "$threads"
+stage crops-rare "$py" make_crops.py $sources --out "$cache/crops" --first "$1" --chunks "$((($1 + 6) / 7))" --often rare --workers "$threads"
 stage crops-check "$py" make_crops.py $sources --out "$cache/crops" --chunks 1 --first 9000 --workers 1
 stage scenes "$py" make_scenes.py $sources --data "$data" --cache "$cache" --chunks "$2" --workers "$threads" ${fold:+--fold "$fold"}
 
@@ -89,8 +89,8 @@ further() { # stage, the one it starts from, options...: real crops beside the m
 }
 further real synthetic --steps "$4" --stop "$7" --lr 0.0015 --real 0.25
 further settled real --steps "$8" --lr 0.0004 --real 0.12
-stage crops-focus "$py" make_crops.py $sources --out "$cache/crops" --first 70 --chunks "$((($1 + 5) / 6))" --focus --workers "$threads"
-further focus settled --steps "${10}" --stop "$9" --lr 0.0012 --real 0.12 --focus --seed 8
+stage crops-focus "$py" make_crops.py $sources --out "$cache/crops" --first 70 --chunks "$((($1 + 5) / 6))" --often focus --workers "$threads"
+further focus settled --steps "${10}" --stop "$9" --lr 0.0012 --real 0.12 --focus first --seed 8
 stage detector "$py" train_detector.py --cache "$cache" --steps "$5"
 [ -e "$cache/detector-synthetic.pt" ] || cp "$cache/detector.pt" "$cache/detector-synthetic.pt"
 stage detector-real "$py" train_detector.py --cache "$cache" --stage real --start "$cache/detector-synthetic.pt" \

@@ -250,7 +250,7 @@ def main():
     ap.add_argument("--cache", type=pathlib.Path, required=True)
     ap.add_argument("--steps", type=int, required=True)
     ap.add_argument("--stage", default="synthetic")
-    ap.add_argument("--start", type=pathlib.Path)
+    ap.add_argument("--start", type=pathlib.Path, help="weights to start from: a checkpoint, or an exported .onnx")
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--real", type=float, default=0.0, help="share of real pictures in a batch")
     ap.add_argument("--data")
@@ -271,7 +271,13 @@ def main():
         net.load_state_dict(s["net"]); ema.load_state_dict(s["ema"]); opt.load_state_dict(s["opt"])
         step = s["step"]
     elif args.start:
-        w = torch.load(args.start, map_location="cpu")["ema"]
+        if args.start.suffix == ".onnx":
+            rng, some = np.random.default_rng(args.seed), Scenes(args.cache / "scenes")
+            seen = np.stack([some.draw(rng)[0] for _ in range(64)])
+            nets.published(ema, args.start, torch.from_numpy(seen).permute(0, 3, 1, 2).float())
+            w = ema.state_dict()
+        else:
+            w = torch.load(args.start, map_location="cpu")["ema"]
         net.load_state_dict(w); ema.load_state_dict(w)
     else:
         ema.load_state_dict(net.state_dict())
@@ -282,6 +288,7 @@ def main():
     check = [held.get(last, None, i) for i in range(300)]
     photos = Photos(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim) if args.real else None
     fresh = args.start is None
+    fast_bf16 = nets.fast_bf16()
     began, shown = time.time(), np.zeros(2)
     while step < args.steps:
         rng = np.random.default_rng([args.seed, step])
@@ -294,7 +301,7 @@ def main():
         warm = min(1.0, (step + 1) / 200)
         for group in opt.param_groups:
             group["lr"] = float(args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16):
             out = net(x)
         focal, corners = loss_of(out, *t)
         opt.zero_grad()

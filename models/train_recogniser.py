@@ -23,13 +23,18 @@ import spec
 from plategen import crops, degrade
 
 BATCH = 128
-# The last stage draws the made-up plates in these shares of kinds, not as the chunks hold them: what still lacks
-# most comes oftenest; likewise the provinces that were read worst.
+# A stage may draw the made-up plates in these shares of kinds, not as the chunks hold them: what still lacks most
+# comes oftenest; likewise the provinces that were read worst.
 FOCUS = {
-    "agricultural": 17, "temporary": 12, "green_large": 13, "green_small": 13, "yellow_two_line": 13, "blue": 10,
-    "yellow": 9, "learner": 4, "consular": 4, "police": 2, "black_hk": 1, "black_macao": 1, "embassy": 1,
+    "first": ({
+        "agricultural": 17, "temporary": 12, "green_large": 13, "green_small": 13, "yellow_two_line": 13, "blue": 10,
+        "yellow": 9, "learner": 4, "consular": 4, "police": 2, "black_hk": 1, "black_macao": 1, "embassy": 1,
+    }, {"陕": 2.0, "豫": 1.5, "赣": 1.5, "辽": 1.5, "鲁": 1.3, "川": 1.3, "琼": 1.3, "湘": 1.3}),
+    "last": ({
+        "agricultural": 18, "green_small": 14, "yellow_two_line": 13, "green_large": 12, "blue": 9, "learner": 8,
+        "temporary": 8, "yellow": 7, "consular": 6, "police": 2, "black_hk": 1, "black_macao": 1, "embassy": 1,
+    }, {"陕": 2.0, "豫": 1.8, "辽": 1.6, "川": 1.6, "冀": 1.5, "晋": 1.4, "赣": 1.3, "渝": 1.3, "鲁": 1.3, "湘": 1.2}),
 }
-FOCUS_PROVINCES = {"陕": 2.0, "豫": 1.5, "赣": 1.5, "辽": 1.5, "鲁": 1.3, "川": 1.3, "琼": 1.3, "湘": 1.3}
 # 皖 stands on 97 % of the road crops: seen that often, it is what the reader guesses when a province is blurred.
 ROAD_ANHUI = 0.6
 
@@ -37,7 +42,7 @@ ROAD_ANHUI = 0.6
 class Chunks:
     """Synthetic samples from all chunk files present; looks for new ones now and then."""
 
-    def __init__(self, folder, focus=False):
+    def __init__(self, folder, focus=None):
         self.folder, self.names, self.parts, self.focus = folder, set(), [], focus
         self.refresh()
 
@@ -50,10 +55,11 @@ class Chunks:
         kinds = np.concatenate([p[3] for p in self.parts])
         weight = np.ones(len(kinds))
         if self.focus:
-            share = np.array([FOCUS[k] for k in spec.KINDS], float)
+            kinds_often, provinces_often = FOCUS[self.focus]
+            share = np.array([kinds_often[k] for k in spec.KINDS], float)
             weight = (share / np.maximum(1, np.bincount(kinds, minlength=len(share))))[kinds]
             often = np.ones(len(spec.ALPHABET))
-            for char, factor in FOCUS_PROVINCES.items():
+            for char, factor in provinces_often.items():
                 often[spec.INDEX[char]] = factor
             weight *= often[np.concatenate([p[1][:, 0] for p in self.parts])]
         self.up_to = np.cumsum(weight)
@@ -138,8 +144,8 @@ class Real:
 
 def columns(labels, centres):
     """Per-column targets: a character within 4 px of its centre, blank beyond 5.5, else ignored. Two equal characters
-    less than two columns apart (an agricultural plate's upper digits) take the columns beside the one between them,
-    which is blank: without it CTC reads one."""
+    so close that no column between them need be blank (an agricultural plate's upper digits, green plates, lower lines)
+    take the columns beside the one between them, which is blank: without it CTC reads one."""
     t = torch.arange(spec.COLUMNS) * spec.COLUMN + spec.COLUMN / 2
     d = (centres[:, None, :] - t[None, :, None]).abs()
     d = torch.where(labels[:, None, :] > 0, d, torch.full_like(d, 1e3))
@@ -148,7 +154,7 @@ def columns(labels, centres):
     target = torch.gather(labels, 1, which)
     target = torch.where(near <= 4.0, target, torch.where(near > 5.5, torch.zeros_like(target), torch.full_like(target, -1)))
     target = torch.where(unknown, torch.full_like(target, -1), target)
-    close = (labels[:, 1:] > 0) & (labels[:, 1:] == labels[:, :-1]) & (centres.diff(dim=1) < 2 * spec.COLUMN)
+    close = (labels[:, 1:] > 0) & (labels[:, 1:] == labels[:, :-1]) & (centres.diff(dim=1) < 2.5 * spec.COLUMN)
     for row, i in close.nonzero().tolist():
         middle = int((centres[row, i] + centres[row, i + 1]) / 2 // spec.COLUMN)
         if 0 < middle < spec.COLUMNS - 1:
@@ -193,14 +199,14 @@ def main():
     ap.add_argument("--cache", type=pathlib.Path, required=True)
     ap.add_argument("--steps", type=int, required=True)
     ap.add_argument("--stage", default="synthetic")
-    ap.add_argument("--start", type=pathlib.Path, help="weights to start from")
+    ap.add_argument("--start", type=pathlib.Path, help="weights to start from: a checkpoint, or an exported .onnx")
     ap.add_argument("--lr", type=float, default=2.5e-3)
     ap.add_argument("--real", type=float, default=0.0, help="share of real crops in a batch")
     ap.add_argument("--data", help="folder of the real photographs")
     ap.add_argument("--sim", help="folder of the simulator's labelled frames")
     ap.add_argument("--fold", type=int, default=real.HELD_OUT, help="fold held out")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
-    ap.add_argument("--focus", action="store_true", help="draw what lacks most oftenest (FOCUS)")
+    ap.add_argument("--focus", choices=list(FOCUS), help="draw what lacks most oftenest")
     ap.add_argument("--stop", type=int, help="end at this step of the --steps that the rate is planned for")
     ap.add_argument("--seed", type=int, default=7)
     args = ap.parse_args()
@@ -215,13 +221,19 @@ def main():
         net.load_state_dict(s["net"]); ema.load_state_dict(s["ema"]); opt.load_state_dict(s["opt"])
         step = s["step"]
     elif args.start:
-        w = torch.load(args.start, map_location="cpu")["ema"]
+        if args.start.suffix == ".onnx":
+            some = Chunks(args.cache / "crops", args.focus).batch(np.random.default_rng(args.seed), 512)[0]
+            nets.published(ema, args.start, torch.from_numpy(some).permute(0, 3, 1, 2).float())
+            w = ema.state_dict()
+        else:
+            w = torch.load(args.start, map_location="cpu")["ema"]
         net.load_state_dict(w); ema.load_state_dict(w)
     else:
         ema.load_state_dict(net.state_dict())
     data = Chunks(args.cache / "crops", args.focus)
     photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim) if args.real else None
     fresh = args.start is None
+    fast_bf16 = nets.fast_bf16()
     began, shown = time.time(), 0.0
     last = min(args.steps, args.stop or args.steps)
     while step < last:
@@ -237,7 +249,7 @@ def main():
         warm = min(1.0, (step + 1) / min(200, 0.1 * args.steps))
         for group in opt.param_groups:
             group["lr"] = float(args.lr * warm * (0.5 + 0.5 * np.cos(np.pi * step / args.steps)) + 1e-6)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bf16):
             chars, kind = net(x)
         chars, kind = chars.float(), kind.float()
         target = columns(labels, centres)

@@ -47,6 +47,8 @@ class Glyphs:
             if pathlib.Path(path).exists():
                 self.fonts.append(ImageFont.truetype(path, 160, index=face))
                 self.stretched.append(stretched)
+        if not self.fonts:  # without it other pictures would be drawn, and nobody told
+            raise SystemExit(f"no open font at {FONTS[0][0]}: install Noto Sans CJK (Debian: fonts-noto-cjk)")
         self.cells = {}
 
     def cell(self, style, char, width, height, font=-1):

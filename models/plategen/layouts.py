@@ -36,6 +36,12 @@ RARE = {
 }
 # For chunks of what was still read worst after those.
 FOCUS = {"agricultural": 38, "temporary": 28, "green_large": 15, "green_small": 13, "yellow_two_line": 6}
+# And after those.
+LAST = {
+    "agricultural": 28, "green_small": 17, "learner": 14, "green_large": 12, "yellow_two_line": 10, "consular": 10,
+    "temporary": 9,
+}
+OFTEN = {"usual": WEIGHTS, "rare": RARE, "focus": FOCUS, "last": LAST}
 SIZES = {
     "yellow_two_line": (440, 220), "agricultural": (300, 165), "temporary": (220, 140),
     "green_small": (480, 140), "green_large": (480, 140),

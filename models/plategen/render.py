@@ -101,7 +101,7 @@ def plate(kind, glyphs, blanks, rng, text=None):
     """Draws a plate. Returns (text, RGB float32 picture, character centres in px [n, 2])."""
     text = text or layouts.sample(kind, rng)
     ink = _jitter(COLOURS[kind][1], rng, 12)
-    font = int(rng.integers(0, len(glyphs.fonts))) if glyphs.fonts and rng.random() < 0.25 else -1
+    font = int(rng.integers(0, len(glyphs.fonts))) if rng.random() < 0.25 else -1
     if kind in blanks and rng.random() < 0.3:
         canvas = blanks[kind].copy()
         if rng.random() < 0.6:
