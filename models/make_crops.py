@@ -1,6 +1,6 @@
 """Makes the recogniser's synthetic training set in numbered chunks (resumable).
 
-    python make_crops.py --glyphs DIR --blanks DIR --out DIR --chunks N [--first K] [--often rare|focus|last]
+    python make_crops.py --glyphs DIR --blanks DIR --out DIR --chunks N [--first K] [--often KINDS] [--workers 2]
 
 Chunk k depends on (seed, k) and on `--often` only, which draws the kinds that are seldom otherwise or were
 still read worst after a stage of training (`layouts.OFTEN`).

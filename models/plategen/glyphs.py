@@ -40,7 +40,7 @@ class Glyphs:
             else:
                 self.raw[style, char] = mask
         if not self.raw:
-            raise SystemExit(f"no glyphs in {folder}")
+            raise FileNotFoundError(f"no glyphs in {folder}")
         self.fonts = []
         self.stretched = []
         for path, face, stretched in FONTS:
@@ -48,7 +48,7 @@ class Glyphs:
                 self.fonts.append(ImageFont.truetype(path, 160, index=face))
                 self.stretched.append(stretched)
         if not self.fonts:  # without it other pictures would be drawn, and nobody told
-            raise SystemExit(f"no open font at {FONTS[0][0]}: install Noto Sans CJK (Debian: fonts-noto-cjk)")
+            raise FileNotFoundError(f"no open font at {FONTS[0][0]}: install Noto Sans CJK (Debian: fonts-noto-cjk)")
         self.cells = {}
 
     def cell(self, style, char, width, height, font=-1):
