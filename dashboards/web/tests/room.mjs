@@ -29,7 +29,7 @@ await run(async () => {
   // A green hold: one key. The other one sees it go.
   let released = false
   for (let attempt = 0; attempt < 20 && !released; attempt += 1) {
-    await guard.waitForSelector('.item.tone-ready .btn.go', { timeout: 120_000 })
+    await guard.waitForSelector('.item.tone-ready .btn.go', { timeout: 300_000 })
     const id = await guard.evaluate(() => {
       const item = document.querySelector('.item.tone-ready')
       item?.click()
@@ -58,7 +58,7 @@ await run(async () => {
   // Help is asked for with two keys and seen on the other screen at once.
   let asked = false
   for (let attempt = 0; attempt < 20 && !asked; attempt += 1) {
-    await guard.waitForSelector('.item', { timeout: 120_000 })
+    await guard.waitForSelector('.item', { timeout: 300_000 })
     await guard.evaluate(() => document.querySelector('.item')?.click())
     await guard.waitForTimeout(800)
     await guard.keyboard.press('s')
