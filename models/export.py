@@ -1,8 +1,10 @@
 """Exports checkpoints to ONNX, checks them against PyTorch and writes `manifest.json`.
 
-    python export.py --cache DIR [--out DIR] [--init]
+    python export.py --cache DIR [--out DIR] [--init] [--mean SHARE:FILE ...] [--only NAME]
 
-`--init` exports freshly initialised networks (their shapes only), where a checkpoint is missing.
+`--init` exports freshly initialised networks (their shapes only), where a checkpoint is missing. `--mean` makes the
+recogniser of the weights of several, which went apart from one start (Wortsman et al. 2022, Model soups): checkpoints
+in the cache or exported files. `--only` exports one of the two; the other file stays as it lies.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
+from onnx import numpy_helper
 
 import nets
 import spec
@@ -56,11 +59,33 @@ def load(net, checkpoint, init):
     return net
 
 
+def folded(path):
+    """The recogniser of a checkpoint or an exported file, batch norms folded."""
+    net = nets.Recogniser()
+    if path.suffix == ".onnx":
+        weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(str(path)).graph.initializer}
+        net.fuse().load_state_dict({name: weights[name] for name in net.state_dict()})
+        return net
+    net.load_state_dict(torch.load(path, map_location="cpu")["ema"])
+    return net.fuse()
+
+
+def mean(cache, shares):
+    """The recogniser whose folded weights are the mean of those named, each `SHARE:FILE`."""
+    parts = [(float(share), folded(cache / name).state_dict()) for share, name in (s.split(":", 1) for s in shares)]
+    whole = sum(share for share, _ in parts)
+    net = nets.Recogniser().fuse()
+    net.load_state_dict({name: sum(share / whole * w[name] for share, w in parts) for name in net.state_dict()})
+    return net
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--cache", type=pathlib.Path, required=True, help="folder of the checkpoints")
     ap.add_argument("--out", type=pathlib.Path, default=HERE)
     ap.add_argument("--init", action="store_true")
+    ap.add_argument("--mean", nargs="+", metavar="SHARE:FILE")
+    ap.add_argument("--only", choices=["detector", "recogniser"])
     args = ap.parse_args()
     torch.manual_seed(0)
     jobs = {
@@ -69,9 +94,12 @@ def main():
     }
     hashes = {}
     for name, (net, shape, outputs) in jobs.items():
-        net = load(net, args.cache / f"{name}.pt", args.init)
-        mflop = nets.flops(net, shape) / 1e6
         path = args.out / f"{name}.onnx"
+        if args.only not in (None, name):
+            hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            continue
+        net = mean(args.cache, args.mean) if args.mean and name == "recogniser" else load(net, args.cache / f"{name}.pt", args.init)
+        mflop = nets.flops(net, shape) / 1e6
         error = export(net, path, shape, outputs)
         hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"{name}: {mflop:.0f} MFLOP, {path.stat().st_size / 1e6:.2f} MB, "

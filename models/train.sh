@@ -14,7 +14,8 @@
 #
 # DATA holds the public pictures and glyphs (see README.md); CACHE defaults to a folder in the
 # user's cache. THREADS (default: all cores) and EXTRA, passed to both trainers (such as
-# --all-folds, or --sim DIR for the simulator's labelled frames), may be set.
+# --all-folds, or --sim DIR for the simulator's labelled frames), may be set. PROGRAM (default: portgate) reads
+# the toll station's unlabelled plates with the models it was built with (station.py).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 quick=
@@ -25,12 +26,12 @@ threads=${THREADS:-$(nproc)}
 export OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=PASSIVE
 venv="$(dirname "$cache")/venv-models"
 # Chunks of crops and scenes; steps of recogniser and detector, made-up and real; of the recogniser's stage with
-# real crops the steps that count of those the rate is planned for, then its two further stages, the last with the
-# steps that count and those planned for.
-set -- 60 24 4000 4600 6000 3000 2800 700 2650 4000
+# real crops the steps that count of those the rate is planned for, then its further stages: the second of them with the
+# steps that count and those planned for, then the two that part from it.
+set -- 60 24 4000 4600 6000 3000 2800 700 2650 4000 2100 2400
 out="$here"
 if [ "$quick" ]; then
-    set -- 1 2 60 20 20 10 15 10 6 10
+    set -- 1 2 60 20 20 10 15 10 6 10 6 6
     cache="$cache/quick"
     out="$cache/models"
     export PER_CHUNK=300
@@ -42,9 +43,10 @@ if [ "$fold" ]; then
     cache=$cache/fold-$fold
     out=$cache/models
     EXTRA="--fold $fold ${EXTRA:-}"
-    mkdir -p "$base/crops" "$base/toll" "$cache"
+    mkdir -p "$base/crops" "$base/toll" "$base/station" "$cache"
     ln -sfn "$base/crops" "$cache/crops"
     ln -sfn "$base/toll" "$cache/toll"
+    ln -sfn "$base/station" "$cache/station"
     if [ -e "$base/recogniser-synthetic.pt" ]; then
         cp "$base/recogniser-synthetic.pt" "$cache/"
         touch "$cache/recogniser.done"
@@ -91,12 +93,17 @@ further real synthetic --steps "$4" --stop "$7" --lr 0.0015 --real 0.25
 further settled real --steps "$8" --lr 0.0004 --real 0.12
 stage crops-focus "$py" make_crops.py $sources --out "$cache/crops" --first 70 --chunks "$((($1 + 5) / 6))" --often focus --workers "$threads"
 further focus settled --steps "${10}" --stop "$9" --lr 0.0012 --real 0.12 --focus first --seed 8
+stage station "$py" station.py --data "$data" --program "${PROGRAM:-portgate}" --out "$cache/station"
+stage crops-last "$py" make_crops.py $sources --out "$cache/crops" --first 200 --chunks "$((($1 + 5) / 6))" --often last --workers "$threads"
+further last focus --steps "${11}" --lr 0.001 --real 0.12 --focus last --seed 8
+further station focus --steps "${12}" --lr 0.0012 --real 0.2 --station "$cache/station" --focus last --seed 9
 stage detector "$py" train_detector.py --cache "$cache" --steps "$5"
 [ -e "$cache/detector-synthetic.pt" ] || cp "$cache/detector.pt" "$cache/detector-synthetic.pt"
 stage detector-real "$py" train_detector.py --cache "$cache" --stage real --start "$cache/detector-synthetic.pt" \
     --steps "$6" --lr 0.001 --real 0.3 --data "$data" ${EXTRA:-}
 
-"$py" export.py --cache "$cache" --out "$out"
+"$py" export.py --cache "$cache" --out "$out" \
+    --mean 0.45:recogniser-focus.pt 0.45:recogniser-station.pt 0.1:recogniser-last.pt
 for setting in normal hard; do
     stage "pictures-$setting" "$py" make_pictures.py $sources --out "$cache/pictures-$setting" --setting "$setting" \
         ${quick:+--number 130}

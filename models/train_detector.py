@@ -285,7 +285,7 @@ def main():
     held = Scenes(args.cache / "scenes")
     last = len(held.parts) - 1
     scenes.parts = scenes.parts[:last]  # the newest chunk measures
-    check = [held.get(last, None, i) for i in range(300)]
+    check = [held.get(last, None, i) for i in range(min(300, len(held.parts[last]["ends"])))]
     photos = Photos(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim) if args.real else None
     fresh = args.start is None
     fast_bf16 = nets.fast_bf16()

@@ -20,6 +20,7 @@ import nets
 import real
 import simulated
 import spec
+import station
 from plategen import crops, degrade
 
 BATCH = 128
@@ -31,12 +32,14 @@ FOCUS = {
         "yellow": 9, "learner": 4, "consular": 4, "police": 2, "black_hk": 1, "black_macao": 1, "embassy": 1,
     }, {"陕": 2.0, "豫": 1.5, "赣": 1.5, "辽": 1.5, "鲁": 1.3, "川": 1.3, "琼": 1.3, "湘": 1.3}),
     "last": ({
-        "agricultural": 18, "green_small": 14, "yellow_two_line": 13, "green_large": 12, "blue": 9, "learner": 8,
-        "temporary": 8, "yellow": 7, "consular": 6, "police": 2, "black_hk": 1, "black_macao": 1, "embassy": 1,
+        "agricultural": 17, "green_small": 13, "yellow_two_line": 13, "green_large": 11, "temporary": 11, "blue": 9,
+        "learner": 8, "yellow": 7, "consular": 5, "police": 2, "black_hk": 2, "black_macao": 1, "embassy": 1,
     }, {"陕": 2.0, "豫": 1.8, "辽": 1.6, "川": 1.6, "冀": 1.5, "晋": 1.4, "赣": 1.3, "渝": 1.3, "鲁": 1.3, "湘": 1.2}),
 }
 # 皖 stands on 97 % of the road crops: seen that often, it is what the reader guesses when a province is blurred.
 ROAD_ANHUI = 0.6
+# Share of the toll station's cut-out plates among the photographs.
+STATION = 0.4
 
 
 class Chunks:
@@ -76,9 +79,10 @@ class Chunks:
 
 class Real:
     """Real crops of the folds that may train, and the simulator's plates if there are any (`sim`:
-    a folder of its labelled frames), freshly distorted at every draw."""
+    a folder of its labelled frames) and the toll station's (`stationed`: station.py's folder), freshly
+    distorted at every draw."""
 
-    def __init__(self, data, prepared, held_out, sim=None):
+    def __init__(self, data, prepared, held_out, sim=None, stationed=None):
         self.items = []
         for r in real.rows(data, "crops-road"):
             if r["fold"] == held_out:
@@ -93,6 +97,10 @@ class Real:
             pad = 30
             left, top = max(0, x0 - pad), max(0, y0 - pad)
             self.items.append((image[top:y1 + pad, left:x1 + pad].copy(), e["corners"] - [left, top], e["plate"], e["colour"], 2.0))
+        if stationed:
+            items = list(station.items(stationed, held_out))
+            scale = STATION / (1 - STATION) * sum(i[4] for i in self.items) / sum(i[3] for i in items)
+            self.items += [(image, None, text, kind, weight * scale) for image, text, kind, weight in items]
         if sim:
             frames = list(simulated.frames(sim))
             share = 0.35 * sum(i[4] for i in self.items) / 0.65 / max(1, len(frames))
@@ -204,6 +212,7 @@ def main():
     ap.add_argument("--real", type=float, default=0.0, help="share of real crops in a batch")
     ap.add_argument("--data", help="folder of the real photographs")
     ap.add_argument("--sim", help="folder of the simulator's labelled frames")
+    ap.add_argument("--station", help="folder of the toll station's labelled crops (station.py)")
     ap.add_argument("--fold", type=int, default=real.HELD_OUT, help="fold held out")
     ap.add_argument("--all-folds", action="store_true", help="hold nothing out")
     ap.add_argument("--focus", choices=list(FOCUS), help="draw what lacks most oftenest")
@@ -231,7 +240,7 @@ def main():
     else:
         ema.load_state_dict(net.state_dict())
     data = Chunks(args.cache / "crops", args.focus)
-    photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim) if args.real else None
+    photos = Real(args.data, args.cache / "toll", -1 if args.all_folds else args.fold, args.sim, args.station) if args.real else None
     fresh = args.start is None
     fast_bf16 = nets.fast_bf16()
     began, shown = time.time(), 0.0

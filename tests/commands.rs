@@ -90,6 +90,19 @@ fn registry_files_are_taken_whole_or_not_at_all() {
     let out = run(&["registry", "show", "vehicle", "苏G3", "--data", at]);
     assert!(text(&out).contains("1.8"), "{}", text(&out));
     assert_eq!(run(&["registry", "show", "vehicle", "苏G9", "--data", at]).status.code(), Some(2));
+
+    // As a spreadsheet writes it: a byte order mark, blanks beside the commas; or another encoding.
+    std::fs::write(&csv, "\u{feff}plate, category,registration\r\n苏G5, PF_GENERAL,APPROVED\r\n").unwrap();
+    let out = run(&["registry", "import", csv.to_str().unwrap(), "--data", at]);
+    assert!(out.status.success() && text(&out).contains("1 records"), "{}", text(&out));
+    std::fs::write(&csv, "plate,category,registration\n苏G6,PF_GENERAL,APPROVED\n苏G7,BUS,APPROVED\n").unwrap();
+    let out = run(&["registry", "import", csv.to_str().unwrap(), "--data", at]);
+    assert!(out.status.code() == Some(2) && text(&out).contains("vehicle.csv:3:") && text(&out).contains("category"), "{}", text(&out));
+    std::fs::write(&csv, b"plate,category,registration\n\xcb\xd5G8,PF_GENERAL,APPROVED\n").unwrap();
+    let out = run(&["registry", "import", csv.to_str().unwrap(), "--data", at]);
+    assert!(out.status.code() == Some(2) && text(&out).contains("vehicle.csv:2: not UTF-8"), "{}", text(&out));
+    let out = run(&["registry", "export", "--data", at]);
+    assert!(text(&out).lines().count() == 3, "{}", text(&out));
 }
 
 #[test]

@@ -117,6 +117,19 @@ pub async fn read_all(log: &dyn Log, topic: &str, partition: u32) -> Vec<Record>
     records
 }
 
+/// What a transaction has committed to the first partition, once as many are there, for ten seconds at the most: a
+/// commit is answered when it is decided, and what it wrote is there for readers a little later, all at once.
+pub async fn read_soon(log: &dyn Log, topic: &str, wanted: usize) -> Vec<Record> {
+    let began = std::time::Instant::now();
+    loop {
+        let records = read_all(log, topic, 0).await;
+        if records.len() >= wanted || began.elapsed() > Duration::from_secs(10) {
+            return records;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 pub fn value(record: &Record) -> &str {
     record.value.as_ref().map_or("-", |v| std::str::from_utf8(v).expect("text"))
 }

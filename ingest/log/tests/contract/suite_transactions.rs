@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portgate_log::{LogError, NewRecord, Position};
 
-use crate::{consumer, put, read_all, take, topic, values, Fixture};
+use crate::{consumer, put, read_all, read_soon, take, topic, values, Fixture};
 
 pub async fn a_transaction_is_atomic(fixture: &dyn Fixture) {
     let log = fixture.open().await;
@@ -64,6 +64,7 @@ pub async fn small_steps_come_to_the_end(fixture: &dyn Fixture) {
         transaction.append(NewRecord::new(&out, "site", i.to_string())).await.unwrap();
     }
     transaction.commit().await.unwrap();
+    read_soon(&*log, &out, 6).await;
     let end = log.end_offsets(&out).await.unwrap()[0];
     let (mut next, mut seen) = (0, Vec::new());
     for _ in 0..8 {
@@ -93,7 +94,7 @@ pub async fn an_aborted_transaction_leaves_nothing(fixture: &dyn Fixture) {
     transaction.begin().await.unwrap();
     transaction.append(NewRecord::new(&out, "site", "kept")).await.unwrap();
     transaction.commit().await.unwrap();
-    assert_eq!(values(&read_all(&*log, &out, 0).await), ["kept"]);
+    assert_eq!(values(&read_soon(&*log, &out, 1).await), ["kept"]);
     assert_eq!(log.lag(&name, &[&source]).await.unwrap()[0].committed, None);
     // A holder that goes away in the middle does not block readers.
     transaction.begin().await.unwrap();
