@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from onnx import numpy_helper
 
 import nets
 import spec
@@ -63,7 +62,7 @@ def folded(path):
     """The recogniser of a checkpoint or an exported file, batch norms folded."""
     net = nets.Recogniser()
     if path.suffix == ".onnx":
-        weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(str(path)).graph.initializer}
+        weights = nets.initializers(path)
         net.fuse().load_state_dict({name: weights[name] for name in net.state_dict()})
         return net
     net.load_state_dict(torch.load(path, map_location="cpu")["ema"])

@@ -135,13 +135,18 @@ def fuse(net):
     return net
 
 
+def initializers(path):
+    """The weights of an exported file, by name."""
+    return {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(str(path)).graph.initializer}
+
+
 def published(net, path, pictures):
     """Gives `net` the weights of an exported file, so that training goes on where only the ONNX was kept.
 
     Export folded the batch norms away. Each gets back the mean and variance that its convolution has on
     `pictures` [N,3,H,W], with a gain and offset that undo them: the network answers what the file answers.
     """
-    weights = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in onnx.load(str(path)).graph.initializer}
+    weights = initializers(path)
     hooks = []
     for name, m in net.named_modules():
         if isinstance(m, Conv):

@@ -4,10 +4,10 @@
 
 `crops-unlabelled` holds plates of one station, those of yellow ones with their colours inverted. The program
 reads each picture as it lies and with its colours inverted; what both readings agree on surely is its label.
-Whatever else is used was looked at by a person: `station.tsv` names the pictures that serve as read (`as read`),
+Whatever else is used was looked at by eye: `station.tsv` names the pictures that serve as read (`as read`),
 those whose reading is mended (`0=浙`: the first character is 浙), and those that do not serve (`out`: cut off,
-unreadable, doubtful, no plate). Of the sure ones the province was looked at in every picture. No whole text of a
-plate stands in that list; the labels lie in the folder written here, outside the repository.
+unreadable, doubtful, no plate). Of the sure ones the province was looked at in every picture; what was read below 0.5
+serves nobody. No whole text of a plate stands in that list; the labels lie in the folder written here, outside the repository.
 
 The folder holds each picture twice, as it lies (blue) and inverted (yellow): a labelled folder for
 `portgate evaluate`, and training pictures for `train_recogniser.py --station`.
@@ -28,7 +28,7 @@ SURE = 0.9
 
 
 def verdicts():
-    """What a person said of a picture, by its file name."""
+    """What was said of a picture by eye, by its file name."""
     with open(pathlib.Path(__file__).with_name("station.tsv"), encoding="utf-8") as f:
         return {r["file"]: r["verdict"] for r in csv.DictReader(f, delimiter="\t")}
 
